@@ -1,0 +1,145 @@
+import { type Static, Type } from '@sinclair/typebox';
+import { BootId, Counter, DeviceId, Instant, NormalisedBox, ReleaseReference, Sha256 } from './identifiers.js';
+import { InstallErrorCode, InstallPhase, SwapReport } from './install.js';
+
+const Share = Type.Number({ minimum: 0, maximum: 1 });
+const Milliseconds = Type.Number({ minimum: 0 });
+
+/** Thresholds by which a board judges a candidate while it is live. */
+export const TrialPolicy = Type.Object({
+  /** Live frames the candidate must have seen before a verdict. */
+  minFrames: Type.Integer({ minimum: 1, maximum: 100_000, default: 20 }),
+  /** The previous model sees one frame in N, to compare. */
+  compareEvery: Type.Integer({ minimum: 1, maximum: 1000, default: 5 }),
+  /** Candidate p95 latency over the previous model's on this board may not exceed this. */
+  maxLatencyRatio: Type.Number({ minimum: 0, maximum: 100, default: 3 }),
+  /** Detections of the candidate over those of the previous model on the same frames may not fall below this. */
+  minDetectionRatio: Type.Number({ minimum: 0, maximum: 10, default: 0.3 }),
+  /** A trial without a verdict by then ends as it stands, ms. */
+  deadlineMs: Type.Integer({ minimum: 1000, maximum: 86_400_000, default: 30_000 }),
+});
+export type TrialPolicy = Static<typeof TrialPolicy>;
+
+/** What the server wants of a device. Signed: it is the payload of a DSSE envelope. */
+export const Desired = Type.Object({
+  deviceId: DeviceId,
+  generation: Type.Integer({ minimum: 1, maximum: Number.MAX_SAFE_INTEGER }),
+  issuedAt: Instant,
+  /** The release the device shall run; null: leave it as it is. */
+  release: Type.Union([ReleaseReference, Type.Null()]),
+  /** Try a digest again that failed on this board before. */
+  retry: Type.Optional(Type.Boolean()),
+  trial: Type.Optional(Type.Partial(TrialPolicy)),
+});
+export type Desired = Static<typeof Desired>;
+
+/** A one-off request. Signed likewise; ignored after `expiresAt`. */
+export const Command = Type.Object({
+  deviceId: DeviceId,
+  id: Type.String({ pattern: '^[A-Za-z0-9_-]{1,64}$' }),
+  issuedAt: Instant,
+  expiresAt: Instant,
+  command: Type.Union([Type.Object({ kind: Type.Literal('identify') }), Type.Object({ kind: Type.Literal('snapshot') })]),
+});
+export type Command = Static<typeof Command>;
+
+/** Newest report, event or reply of a boot that is committed to the server's database. */
+export const Ack = Type.Object({ bootId: BootId, sequence: Counter });
+export type Ack = Static<typeof Ack>;
+
+/** A model as it runs on the board, with proof of running. */
+export const RunningModel = Type.Object({
+  release: ReleaseReference,
+  /** Frames this model has detected on since `since`. */
+  framesRun: Counter,
+  since: Instant,
+});
+export type RunningModel = Static<typeof RunningModel>;
+
+/** What a device says it runs. Retained. */
+export const Reported = Type.Object({
+  bootId: BootId,
+  sequence: Counter,
+  at: Instant,
+  /** Generation of the desired state this report answers; 0 before the first. */
+  generation: Counter,
+  phase: Type.Union([Type.Literal('IDLE'), InstallPhase]),
+  active: Type.Union([RunningModel, Type.Null()]),
+  candidate: Type.Union([ReleaseReference, Type.Null()]),
+  error: Type.Union([Type.Object({ code: InstallErrorCode, message: Type.String({ maxLength: 500 }) }), Type.Null()]),
+  /** Present once a swap has ended. */
+  swap: Type.Optional(SwapReport),
+  /** Present while a download runs. */
+  progress: Type.Optional(Type.Object({ bytes: Counter, totalBytes: Counter })),
+  agentVersion: Type.String({ maxLength: 64 }),
+  hardwareClass: Type.String({ maxLength: 64 }),
+});
+export type Reported = Static<typeof Reported>;
+
+/** Birth and last will share one retained topic; the boot id keeps a late will from marking a reconnected board offline. */
+export const Presence = Type.Object({ bootId: BootId, online: Type.Boolean(), at: Type.Optional(Instant) });
+export type Presence = Static<typeof Presence>;
+
+/** Latency of one stage over the telemetry window, ms. */
+export const StageLatency = Type.Object({ p50: Milliseconds, p95: Milliseconds, p99: Milliseconds });
+export type StageLatency = Static<typeof StageLatency>;
+
+export const Telemetry = Type.Object({
+  bootId: BootId,
+  sequence: Counter,
+  at: Instant,
+  /** Length of the window the figures cover, s. */
+  windowSeconds: Type.Number({ minimum: 0 }),
+  /** Frames detected on per second. */
+  fps: Type.Number({ minimum: 0 }),
+  /** By stage: `capture`, `inference`, `decode`, `total`. */
+  latencyMs: Type.Record(Type.String({ maxLength: 32 }), StageLatency),
+  /** Frames not detected on, by reason, in the window. */
+  drops: Type.Record(Type.String({ maxLength: 32 }), Counter),
+  /** Processor time of the agent, its children and ffmpeg over wall time (1 = one core). */
+  cpu: Type.Number({ minimum: 0 }),
+  /** Resident memory of the same processes, bytes. */
+  memoryBytes: Counter,
+  temperatureC: Type.Union([Type.Number(), Type.Null()]),
+  throttled: Type.Union([Type.Boolean(), Type.Null()]),
+  /** Counts of detections by score in ten equal bins 0..1. */
+  scoreHistogram: Type.Array(Counter, { minItems: 10, maxItems: 10 }),
+  /** Counts of detections by box area as share of the frame, ten bins: 2^-10..1. */
+  boxAreaHistogram: Type.Array(Counter, { minItems: 10, maxItems: 10 }),
+  modelDigest: Type.Union([Sha256, Type.Null()]),
+  inferenceRestarts: Counter,
+});
+export type Telemetry = Static<typeof Telemetry>;
+
+/** What a rule saw. The same `id` goes through start, update and end. */
+export const Event = Type.Object({
+  bootId: BootId,
+  sequence: Counter,
+  id: Type.String({ pattern: '^[A-Za-z0-9_-]{1,64}$' }),
+  type: Type.Union([Type.Literal('start'), Type.Literal('update'), Type.Literal('end')]),
+  at: Instant,
+  startedAt: Instant,
+  endedAt: Type.Optional(Instant),
+  trackId: Counter,
+  label: Type.String({ maxLength: 64 }),
+  /** Best score so far. */
+  score: Share,
+  box: NormalisedBox,
+  frame: Type.Object({ sequence: Counter, width: Type.Integer({ minimum: 1 }), height: Type.Integer({ minimum: 1 }) }),
+  modelDigest: Type.Union([Sha256, Type.Null()]),
+  /** Stage timings of the frame that caused this message, ms. */
+  stagesMs: Type.Record(Type.String({ maxLength: 32 }), Milliseconds),
+});
+export type Event = Static<typeof Event>;
+
+/** Answer to a command. */
+export const Reply = Type.Object({
+  bootId: BootId,
+  sequence: Counter,
+  at: Instant,
+  commandId: Type.String({ maxLength: 64 }),
+  ok: Type.Boolean(),
+  code: Type.Optional(Type.String({ maxLength: 64 })),
+  result: Type.Optional(Type.Unknown()),
+});
+export type Reply = Static<typeof Reply>;

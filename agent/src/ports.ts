@@ -1,0 +1,91 @@
+import type { InputSpec } from '@vigie/models/package/manifest';
+import type { Detection } from '@vigie/models/runtime/detection';
+import type { MessageKind, MessageOf } from '@vigie/protocol';
+
+/** What the pure code asks of the world. Adapters stand in `io/`; only `main.ts` names them. */
+
+/** Monotonic and wall time, and timers, as an argument. */
+export interface Clock {
+  /** Monotonic, ms. */
+  now(): number;
+  /** Wall clock, ms since 1970. */
+  wall(): number;
+  /** Runs once after `ms`; returns a function that cancels it. */
+  after(ms: number, run: () => void): () => void;
+}
+
+/** The size and shape in which the camera scales frames for the model. */
+export type ModelFrameSpec = Pick<InputSpec, 'width' | 'height' | 'resize' | 'pad'>;
+
+/**
+ * One captured frame in buffers that are used again: valid until `release()` is called, never after.
+ * `model`: G, B, R planes, 3 × width × height of the ModelFrameSpec. `view`: yuv420p, 1.5 × width × height of the camera's view size.
+ */
+export interface CapturedFrame {
+  /** Grows by one for each frame the camera delivered, over reconnects too; a gap is a dropped frame. */
+  readonly sequence: number;
+  /** Monotonic time of the last byte's arrival, ms. */
+  readonly capturedAt: number;
+  readonly model: Uint8Array;
+  readonly view: Uint8Array;
+  release(): void;
+}
+
+export type CameraState =
+  | { status: 'starting' }
+  | { status: 'streaming'; width: number; height: number }
+  | { status: 'retrying'; attempt: number; nextAttemptInMs: number; reason: string }
+  | { status: 'ended' };
+
+export interface Camera {
+  /** Starts capture; reconnects by itself with backoff. Frames arrive one at a time; drops are the consumer's business. */
+  start(onFrame: (frame: CapturedFrame) => void): void;
+  readonly state: CameraState;
+  /** Size of `view` frames, pixels. */
+  readonly view: { width: number; height: number };
+  /** Lossless mode: hold the source until `resume` (files only). */
+  pause(): void;
+  resume(): void;
+  stop(): Promise<void>;
+}
+
+/** Result of one frame by one model. */
+export interface InferenceResult {
+  detections: Detection[];
+  /** Stage times in the child, ms: `preprocess`, `inference`, `decode`. */
+  stagesMs: { preprocess: number; inference: number; decode: number };
+}
+
+/** A loaded model that detects: one child process. */
+export interface Detector {
+  readonly digest: string;
+  readonly name: string;
+  readonly version: string;
+  readonly precision: string;
+  readonly labels: readonly string[];
+  /** Runtime as `/model/info` shows it, e.g. `onnxruntime-node 1.30.0 cpu`. */
+  readonly runtime: string;
+  readonly pid: number;
+  /** Detects on G, B, R planes of `width` × `height`. One call at a time. Rejects when the child died. `planes` may be reused once settled. */
+  detect(planes: Uint8Array, width: number, height: number): Promise<InferenceResult>;
+  /** Takes the child out of low priority once it is live. */
+  promote(): void;
+  /** Ends the child after the call in flight. */
+  close(): Promise<void>;
+  /** Runs once when the child has died unasked. */
+  onCrash(listener: (reason: string) => void): void;
+}
+
+/** Starts children. `directory` holds an unpacked, verified package. */
+export interface DetectorFactory {
+  spawn(directory: string, priority: 'live' | 'background'): Promise<Detector>;
+}
+
+/** The connection to the fleet. Messages are journaled and acknowledged by higher layers. */
+export interface Link {
+  publish<K extends MessageKind>(kind: K, topic: string, message: MessageOf<K>): Promise<void>;
+  publishBytes(topic: string, bytes: Uint8Array, options: { qos: 0 | 1; retain: boolean }): Promise<void>;
+  /** Calls back with raw payloads of one exact topic until the returned function is called. */
+  subscribe(topic: string, listener: (payload: Uint8Array) => void): Promise<() => Promise<void>>;
+  readonly connected: boolean;
+}
