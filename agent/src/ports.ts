@@ -89,3 +89,44 @@ export interface Link {
   subscribe(topic: string, listener: (payload: Uint8Array) => void): Promise<() => Promise<void>>;
   readonly connected: boolean;
 }
+
+/** One frame's way through the live detector. */
+export interface FrameResult {
+  sequence: number;
+  /** Monotonic, ms: arrival of the frame, and of its result. */
+  capturedAt: number;
+  doneAt: number;
+  /** Digest of the model that detected. */
+  digest: string;
+  detections: Detection[];
+  stagesMs: { capture: number; preprocess: number; inference: number; decode: number };
+}
+
+/** The same frame seen by the warm model of a trial. */
+export interface FrameComparison {
+  sequence: number;
+  live: { digest: string; detections: Detection[]; inferenceMs: number };
+  other: { digest: string; detections: Detection[]; inferenceMs: number };
+}
+
+/** The one place where models meet frames: the detector's pointer. Implemented by `vision/live-detector.ts`. */
+export interface LiveDetector {
+  readonly active: Detector | null;
+  /** Deaths of live children since the agent's start. */
+  readonly restarts: number;
+  /** Monotonic history for swap figures: frames delivered by the camera and not detected on, by reason. */
+  readonly drops: Readonly<Record<string, number>>;
+  onResult(listener: (result: FrameResult) => void): () => void;
+  onComparison(listener: (comparison: FrameComparison) => void): () => void;
+  /** A live child died. During a trial the pointer has already been turned back to the warm model when this is called. */
+  onCrash(listener: (crash: { digest: string; reason: string }) => void): () => void;
+  /**
+   * Turns the pointer to `next` between two frames and keeps the present detector warm: it sees one frame in `compareEvery`.
+   * Resolves with the first live result of `next`. `directory` is used to start it again after a crash.
+   */
+  turnTo(next: Detector, directory: string, compareEvery: number): Promise<FrameResult>;
+  /** The trial ended well: closes the warm detector. */
+  commit(): Promise<void>;
+  /** Turns the pointer back to the warm detector and closes the candidate. */
+  turnBack(): Promise<void>;
+}
