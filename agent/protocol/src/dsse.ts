@@ -27,7 +27,9 @@ export function preAuthenticationEncoding(payloadType: string, payload: Buffer):
 
 /** Key id of an Ed25519 public key: SHA-256 (hex) of its SubjectPublicKeyInfo DER. */
 export function keyId(publicKey: KeyObject): string {
-  return createHash('sha256').update(publicKey.export({ type: 'spki', format: 'der' })).digest('hex');
+  return createHash('sha256')
+    .update(publicKey.export({ type: 'spki', format: 'der' }))
+    .digest('hex');
 }
 
 /** Signs a JSON payload with one Ed25519 private key. */

@@ -22,7 +22,10 @@ export const SemanticVersion = Type.String({
 });
 
 /** A moment as RFC 3339 in UTC with milliseconds, e.g. `2026-11-21T07:00:00.000Z`. */
-export const Instant = Type.String({ pattern: '^\\d{4}-\\d{2}-\\d{2}T\\d{2}:\\d{2}:\\d{2}\\.\\d{3}Z$', title: 'RFC 3339 UTC' });
+export const Instant = Type.String({
+  pattern: '^\\d{4}-\\d{2}-\\d{2}T\\d{2}:\\d{2}:\\d{2}\\.\\d{3}Z$',
+  title: 'RFC 3339 UTC',
+});
 
 /** A random name of one start of the agent process; orders messages together with `sequence`. */
 export const BootId = Type.String({ pattern: '^[0-9a-f-]{8,36}$', title: 'boot id' });
@@ -31,7 +34,11 @@ export const BootId = Type.String({ pattern: '^[0-9a-f-]{8,36}$', title: 'boot i
 export const Counter = Type.Integer({ minimum: 0, maximum: Number.MAX_SAFE_INTEGER });
 
 /** A box as [x1, y1, x2, y2], each 0..1 of the frame's width and height, origin top left. */
-export const NormalisedBox = Type.Array(Type.Number({ minimum: 0, maximum: 1 }), { minItems: 4, maxItems: 4, title: '[x1, y1, x2, y2]' });
+export const NormalisedBox = Type.Array(Type.Number({ minimum: 0, maximum: 1 }), {
+  minItems: 4,
+  maxItems: 4,
+  title: '[x1, y1, x2, y2]',
+});
 
 /** What a model release is called everywhere a short reference is enough. */
 export const ReleaseReference = Type.Object({

@@ -39,7 +39,10 @@ export const Command = Type.Object({
   id: Type.String({ pattern: '^[A-Za-z0-9_-]{1,64}$' }),
   issuedAt: Instant,
   expiresAt: Instant,
-  command: Type.Union([Type.Object({ kind: Type.Literal('identify') }), Type.Object({ kind: Type.Literal('snapshot') })]),
+  command: Type.Union([
+    Type.Object({ kind: Type.Literal('identify') }),
+    Type.Object({ kind: Type.Literal('snapshot') }),
+  ]),
 });
 export type Command = Static<typeof Command>;
 

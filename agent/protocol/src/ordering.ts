@@ -8,7 +8,11 @@ export interface MessageOrder {
  * Is `next` newer than what is stored? Within one boot the higher sequence wins and a duplicate is nothing;
  * a different boot id is a restart and always wins, unless that boot was already superseded (`pastBoots`).
  */
-export function isNewer(stored: MessageOrder | null, next: MessageOrder, pastBoots: ReadonlySet<string> = new Set()): boolean {
+export function isNewer(
+  stored: MessageOrder | null,
+  next: MessageOrder,
+  pastBoots: ReadonlySet<string> = new Set(),
+): boolean {
   if (stored === null) return true;
   if (stored.bootId === next.bootId) return next.sequence > stored.sequence;
   return !pastBoots.has(next.bootId);

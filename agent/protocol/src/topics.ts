@@ -77,11 +77,13 @@ export function parseTopic(topic: string): ParsedTopic | null {
     return null;
   }
   if (area === 'tuf' && levels.length === 4 && first === 'index') return { kind: 'tuf-index' };
-  if (area === 'tuf' && levels.length === 4 && first === 'timestamp') return { kind: 'tuf', role: 'timestamp', version: null };
+  if (area === 'tuf' && levels.length === 4 && first === 'timestamp')
+    return { kind: 'tuf', role: 'timestamp', version: null };
   if (area === 'tuf' && levels.length === 5 && ['root', 'targets', 'snapshot', 'certified'].includes(first)) {
     return /^[1-9]\d{0,9}$/.test(second) ? { kind: 'tuf', role: first as TufRole, version: Number(second) } : null;
   }
-  if (area === 'chunks' && levels.length === 4 && /^[0-9a-f]{64}$/.test(first)) return { kind: 'chunks', sha256: first };
+  if (area === 'chunks' && levels.length === 4 && /^[0-9a-f]{64}$/.test(first))
+    return { kind: 'chunks', sha256: first };
   return null;
 }
 
@@ -96,6 +98,7 @@ export function devicePublishAllowed(deviceId: string, topic: string): boolean {
 export function deviceSubscribeAllowed(deviceId: string, filter: string): boolean {
   const parsed = parseTopic(filter);
   if (parsed === null) return false;
-  if ('deviceId' in parsed) return parsed.deviceId === deviceId && ['desired', 'commands', 'acks'].includes(parsed.kind);
+  if ('deviceId' in parsed)
+    return parsed.deviceId === deviceId && ['desired', 'commands', 'acks'].includes(parsed.kind);
   return true;
 }

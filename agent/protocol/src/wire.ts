@@ -38,7 +38,9 @@ export const DELIVERY: Record<MessageKind | 'snapshots' | 'chunks' | 'tuf', { qo
   tuf: { qos: 1, retain: true },
 };
 
-export type Decoded<T> = { ok: true; message: T } | { ok: false; code: 'TOO_LARGE' | 'NOT_JSON' | 'SCHEMA'; detail: string };
+export type Decoded<T> =
+  | { ok: true; message: T }
+  | { ok: false; code: 'TOO_LARGE' | 'NOT_JSON' | 'SCHEMA'; detail: string };
 
 const compiled = new Map<MessageKind, TypeCheck<TSchema>>();
 
@@ -56,13 +58,15 @@ export function encodeMessage<K extends MessageKind>(kind: K, message: MessageOf
   const problem = checker(kind).Errors(message).First();
   if (problem !== undefined) throw new RangeError(`${kind}${problem.path}: ${problem.message}`);
   const bytes = Buffer.from(JSON.stringify(message));
-  if (bytes.length > MAX_MESSAGE_BYTES) throw new RangeError(`${kind}: ${bytes.length} bytes exceed ${MAX_MESSAGE_BYTES}`);
+  if (bytes.length > MAX_MESSAGE_BYTES)
+    throw new RangeError(`${kind}: ${bytes.length} bytes exceed ${MAX_MESSAGE_BYTES}`);
   return bytes;
 }
 
 /** Parses and checks a message from the network. Unknown fields pass: an old board must live with a new server. */
 export function decodeMessage<K extends MessageKind>(kind: K, bytes: Uint8Array): Decoded<MessageOf<K>> {
-  if (bytes.byteLength > MAX_MESSAGE_BYTES) return { ok: false, code: 'TOO_LARGE', detail: `${bytes.byteLength} bytes` };
+  if (bytes.byteLength > MAX_MESSAGE_BYTES)
+    return { ok: false, code: 'TOO_LARGE', detail: `${bytes.byteLength} bytes` };
   let value: unknown;
   try {
     value = JSON.parse(Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength).toString('utf8'));
