@@ -34,7 +34,10 @@ export const AnchorFreeDecoder = Type.Object(
     type: Type.Literal('anchor-free'),
     strides: Type.Array(Type.Integer({ minimum: 1, maximum: 256 }), { minItems: 1, maxItems: 8 }),
     outputs: Type.Object(
-      { logits: Type.String({ minLength: 1, maxLength: 200 }), distances: Type.String({ minLength: 1, maxLength: 200 }) },
+      {
+        logits: Type.String({ minLength: 1, maxLength: 200 }),
+        distances: Type.String({ minLength: 1, maxLength: 200 }),
+      },
       Strict,
     ),
   },
@@ -95,11 +98,19 @@ export const Manifest = Type.Object(
       { iou: Score, perClass: Type.Boolean(), maxDetections: Type.Integer({ minimum: 1, maximum: 1000 }) },
       Strict,
     ),
-    metrics: Type.Optional(Type.Array(Type.Record(Type.String({ maxLength: 64 }), Type.Union([Type.String({ maxLength: 500 }), Type.Number()])), { maxItems: 64 })),
+    metrics: Type.Optional(
+      Type.Array(
+        Type.Record(Type.String({ maxLength: 64 }), Type.Union([Type.String({ maxLength: 500 }), Type.Number()])),
+        { maxItems: 64 },
+      ),
+    ),
     golden: Type.Array(GoldenFrame, { minItems: 1, maxItems: 32 }),
     requires: Type.Optional(
       Type.Object(
-        { agent: Type.Optional(SemanticVersion), hardwareClasses: Type.Optional(Type.Array(Type.String({ maxLength: 64 }), { maxItems: 64 })) },
+        {
+          agent: Type.Optional(SemanticVersion),
+          hardwareClasses: Type.Optional(Type.Array(Type.String({ maxLength: 64 }), { maxItems: 64 })),
+        },
         Strict,
       ),
     ),

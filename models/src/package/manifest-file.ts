@@ -1,0 +1,119 @@
+import type { TSchema } from '@sinclair/typebox';
+import { TypeCompiler, type ValueError, ValueErrorType } from '@sinclair/typebox/compiler';
+import { parseDocument } from 'yaml';
+import { MAX_MANIFEST_BYTES } from './limits.js';
+import { Manifest } from './manifest.js';
+import { PackageError } from './package-error.js';
+
+const check = TypeCompiler.Compile(Manifest);
+
+/**
+ * Parses and checks the text of `manifest.yaml`. Throws MANIFEST_INVALID with one line that names the field, what
+ * stands there and what may stand there. Unknown keys, repeated keys, NaN and infinities are refused.
+ */
+export function parseManifest(text: string): Manifest {
+  if (Buffer.byteLength(text) > MAX_MANIFEST_BYTES) {
+    throw refusal('', `${Buffer.byteLength(text)} bytes exceed ${MAX_MANIFEST_BYTES}`);
+  }
+  const document = parseDocument(text, { uniqueKeys: true, merge: false, logLevel: 'silent' });
+  const fault = document.errors[0];
+  if (fault !== undefined) throw refusal('', `not valid YAML: ${fault.message.split('\n')[0]}`);
+  let value: unknown;
+  try {
+    // Aliases could blow a small file up to gigabytes; a manifest needs none.
+    value = document.toJS({ maxAliasCount: 0 });
+  } catch {
+    throw refusal('', 'YAML aliases (*name) are not allowed; write the value out');
+  }
+  const problem = check.Errors(value).First();
+  if (problem !== undefined) throw refusal(fieldName(problem.path), explain(problem));
+  const manifest = value as Manifest;
+  checkMeaning(manifest);
+  return manifest;
+}
+
+/** What the schema alone cannot say. */
+function checkMeaning(manifest: Manifest): void {
+  const { input, decoder, golden, task } = manifest;
+  if (task !== 'detect') throw refusal('task', `"${task}" does not go with decoder ${decoder.type}; use detect`);
+  for (const [index, stride] of decoder.strides.entries()) {
+    if (input.width % stride !== 0 || input.height % stride !== 0) {
+      throw refusal(
+        `decoder.strides[${index}]`,
+        `${stride} does not divide the input of ${input.width}x${input.height}; give the strides the model was built with`,
+      );
+    }
+  }
+  if (new Set(decoder.strides).size !== decoder.strides.length)
+    throw refusal('decoder.strides', 'a stride is repeated');
+  if (decoder.outputs.logits === decoder.outputs.distances) {
+    throw refusal('decoder.outputs', `logits and distances are both "${decoder.outputs.logits}"; name two outputs`);
+  }
+  if (input.dtype === 'uint8' && !isIdentity(input)) {
+    throw refusal('input.mean', 'a uint8 input takes pixels as they are; leave mean and std out, or use dtype float32');
+  }
+  for (const [frame, { detections }] of golden.entries()) {
+    for (const [index, { box }] of detections.entries()) {
+      if (box[0] < box[2] && box[1] < box[3]) continue;
+      throw refusal(
+        `golden[${frame}].detections[${index}].box`,
+        `[${box.join(', ')}] is empty; write [x1, y1, x2, y2] with x1 < x2 and y1 < y2`,
+      );
+    }
+  }
+}
+
+/** True when pixels reach the tensor unchanged: no mean and no std. */
+function isIdentity(input: Manifest['input']): boolean {
+  return (input.mean ?? []).every((mean) => mean === 0) && (input.std ?? []).every((std) => std === 1);
+}
+
+function refusal(field: string, problem: string): PackageError {
+  return new PackageError('MANIFEST_INVALID', `manifest.yaml: ${field === '' ? '' : `${field}: `}${problem}`);
+}
+
+/** `/golden/0/file` → `golden[0].file` */
+function fieldName(pointer: string): string {
+  return pointer
+    .split('/')
+    .slice(1)
+    .map((part) => part.replaceAll('~1', '/').replaceAll('~0', '~'))
+    .reduce((name, part) => (/^\d+$/.test(part) ? `${name}[${part}]` : name === '' ? part : `${name}.${part}`), '');
+}
+
+function explain(problem: ValueError): string {
+  if (problem.type === ValueErrorType.ObjectAdditionalProperties) {
+    return 'unknown key; remove it or check its spelling against docs/design.md, section 10';
+  }
+  const wanted = describe(problem.schema);
+  if (problem.value === undefined) return `missing; add ${wanted}`;
+  return `${show(problem.value)} is not allowed; write ${wanted}`;
+}
+
+function show(value: unknown): string {
+  if (typeof value === 'number') return String(value);
+  const text = JSON.stringify(value) ?? String(value);
+  return text.length > 80 ? `${text.slice(0, 77)}...` : text;
+}
+
+function describe(schema: TSchema): string {
+  if (Array.isArray(schema.anyOf)) return (schema.anyOf as TSchema[]).map(describe).join(' or ');
+  if (schema.const !== undefined) return String(schema.const);
+  if (schema.type === 'number' || schema.type === 'integer') {
+    const kind = schema.type === 'integer' ? 'a whole number' : 'a finite number';
+    const low = schema.minimum !== undefined ? ` from ${schema.minimum}` : '';
+    const above = schema.exclusiveMinimum !== undefined ? ` above ${schema.exclusiveMinimum}` : '';
+    const high = schema.maximum !== undefined ? ` to ${schema.maximum}` : '';
+    return `${kind}${above}${low}${high}`;
+  }
+  if (schema.type === 'array') {
+    const items = schema.items as TSchema | undefined;
+    const least = schema.minItems ?? 0;
+    const most = schema.maxItems;
+    const count = least === most ? `${least}` : most === undefined ? `${least} or more` : `${least} to ${most}`;
+    return `a list of ${count} values${items === undefined ? '' : `, each ${describe(items)}`}`;
+  }
+  if (schema.type === 'object') return 'a mapping of keys to values';
+  const title = schema.title === undefined ? 'text' : `a ${schema.title}`;
+  return schema.maxLength === undefined ? title : `${title} of at most ${schema.maxLength} characters`;
+}

@@ -1,0 +1,70 @@
+import {
+  AttributeType,
+  DataType,
+  type GraphProto,
+  int64ToNumber,
+  type NodeProto,
+  type TensorProto,
+} from './onnx-proto.js';
+
+/** Who makes and who reads each tensor of a graph, and which tensors are constants. */
+export interface GraphIndex {
+  graph: GraphProto;
+  consumers: Map<string, NodeProto[]>;
+  constants: Map<string, TensorProto>;
+  /** Names of the graph's inputs that are no initializers. */
+  inputs: string[];
+  outputs: Set<string>;
+}
+
+export function indexGraph(graph: GraphProto): GraphIndex {
+  const consumers = new Map<string, NodeProto[]>();
+  const constants = new Map(graph.initializer.map((t) => [t.name ?? '', t]));
+  for (const node of graph.node) {
+    for (const name of new Set(node.input)) {
+      const list = consumers.get(name);
+      if (list) list.push(node);
+      else consumers.set(name, [node]);
+    }
+    const value = node.opType === 'Constant' ? node.attribute?.find((a) => a.name === 'value')?.t : undefined;
+    if (value) constants.set(node.output[0], value);
+  }
+  return {
+    graph,
+    consumers,
+    constants,
+    // before IR 4 initializers were listed among the inputs
+    inputs: graph.input.map((i) => i.name).filter((name) => !constants.has(name)),
+    outputs: new Set(graph.output.map((o) => o.name)),
+  };
+}
+
+/** Width, height and channels of the one picture input `[1, 3, height, width]`, or what stands there instead. */
+export function pictureInput(index: GraphIndex): { name: string; width: number; height: number } | { problem: string } {
+  if (index.inputs.length !== 1)
+    return {
+      problem: `the graph has ${index.inputs.length} inputs (${index.inputs.join(', ')}); one picture is needed`,
+    };
+  const info = index.graph.input.find((i) => i.name === index.inputs[0]);
+  const type = info?.type?.tensorType;
+  const dims = type?.shape?.dim.map((d) => int64ToNumber(d.dimValue ?? undefined, -1)) ?? [];
+  if (type?.elemType !== DataType.float)
+    return { problem: `input "${info?.name}" has ONNX data type ${type?.elemType}; float32 (1) is needed` };
+  if (dims.length !== 4 || dims[1] !== 3 || !(dims[2] > 0) || !(dims[3] > 0) || dims[0] > 1 || dims[0] === 0) {
+    return {
+      problem: `input "${info?.name}" is [${dims.join(', ')}] (-1: not fixed); [1, 3, height, width] is needed`,
+    };
+  }
+  return { name: index.inputs[0], height: dims[2], width: dims[3] };
+}
+
+export function integersAttribute(node: NodeProto, name: string): number[] | undefined {
+  return node.attribute
+    ?.find((a) => a.name === name && a.type === AttributeType.ints)
+    ?.ints?.map((i) => int64ToNumber(i));
+}
+
+export function stringAttribute(node: NodeProto, name: string): string | undefined {
+  const bytes = node.attribute?.find((a) => a.name === name && a.type === AttributeType.string)?.s;
+  return bytes && Buffer.from(bytes).toString('utf8');
+}
