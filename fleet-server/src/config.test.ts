@@ -1,0 +1,55 @@
+import { describe, expect, it } from 'vitest';
+import { ConfigError, parseConfig } from './config.js';
+
+describe('parseConfig', () => {
+  it('fills every default from nothing', () => {
+    expect(parseConfig(undefined, 'x')).toEqual({
+      data: { directory: 'vigie-data' },
+      http: { host: '127.0.0.1', port: 8080 },
+      mqtt: { host: '127.0.0.1', port: 1883, maxConnections: 20_000 },
+      upload: { maxBytes: 268_435_456, verifyTimeoutSeconds: 120, verifyMemoryMiB: 1536 },
+      retention: { reports: 200, telemetry: 2000, events: 10_000, replies: 200, snapshots: 500 },
+      log: { level: 'info' },
+    });
+  });
+
+  it('keeps what is given, at both ends of a range', () => {
+    const config = parseConfig(
+      { http: { port: 0, publicUrl: 'https://fleet.example' }, mqtt: { port: 65_535, host: '::1' } },
+      'x',
+    );
+    expect([config.http.port, config.http.publicUrl, config.mqtt.port, config.mqtt.host]).toEqual([
+      0,
+      'https://fleet.example',
+      65_535,
+      '::1',
+    ]);
+  });
+
+  it('names file, field, value and way out in one line', () => {
+    const message = (document: unknown) => {
+      try {
+        parseConfig(document, 'server.yaml');
+      } catch (error) {
+        expect(error).toBeInstanceOf(ConfigError);
+        expect((error as Error).message).not.toContain('\n');
+        return (error as Error).message;
+      }
+      return 'accepted';
+    };
+    expect(message({ http: { port: 65_536 } })).toBe(
+      'server.yaml: http.port: 65536 is not a whole number in 0..65535 (TCP port; 0 takes a free one); set one, or leave it out for 8080',
+    );
+    expect(message({ retention: { event: 1 } })).toBe(
+      'server.yaml: retention.event: unknown key (value 1); remove it or correct its spelling',
+    );
+    expect(message({ mqtt: { publicUrl: 'http://x' } })).toMatch(
+      /^server\.yaml: mqtt\.publicUrl: "http:\/\/x" is not string like/,
+    );
+    expect(message({ http: { host: '192.168.1.5' } })).toMatch(
+      /beyond loopback and TLS is not built in yet; keep 127\.0\.0\.1/,
+    );
+    expect(message({ http: { host: '127.0.0.1.evil.example' } })).toMatch(/beyond loopback/);
+    expect(message([])).toMatch(/^server\.yaml: \(whole document\)/);
+  });
+});

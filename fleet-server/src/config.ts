@@ -1,0 +1,138 @@
+import { readFile } from 'node:fs/promises';
+import { type Static, type TSchema, Type } from '@sinclair/typebox';
+import { Value } from '@sinclair/typebox/value';
+import { parse } from 'yaml';
+
+const Strict = { additionalProperties: false } as const;
+const Url = (protocols: string, description: string) =>
+  Type.Optional(Type.String({ pattern: `^(${protocols})://[^\\s/]+(/.*)?$`, maxLength: 500, description }));
+const Host = (description: string) =>
+  Type.String({ default: '127.0.0.1', pattern: '^[0-9A-Za-z.:_-]+$', maxLength: 253, description });
+const Port = (port: number, description: string) =>
+  Type.Integer({ default: port, minimum: 0, maximum: 65_535, description });
+const Whole = (value: number, minimum: number, maximum: number, description: string) =>
+  Type.Integer({ default: value, minimum, maximum, description });
+
+/** `vigie-server run --config FILE`: one schema with default, range and unit of each field; unknown keys are refused. */
+export const ServerConfig = Type.Object(
+  {
+    data: Type.Object(
+      {
+        directory: Type.String({
+          default: 'vigie-data',
+          minLength: 1,
+          maxLength: 4000,
+          description: 'folder of keys, database and artifacts',
+        }),
+      },
+      { ...Strict, default: {} },
+    ),
+    http: Type.Object(
+      {
+        host: Host('address the API listens on; loopback only until TLS is built in'),
+        port: Port(8080, 'TCP port; 0 takes a free one'),
+        publicUrl: Url('https?', 'the API as operators reach it'),
+      },
+      { ...Strict, default: {} },
+    ),
+    mqtt: Type.Object(
+      {
+        host: Host('address the broker listens on; loopback only until TLS is built in'),
+        port: Port(1883, 'TCP port; 0 takes a free one'),
+        publicUrl: Url('mqtts?', 'the broker as boards reach it; handed out at enrolment'),
+        maxConnections: Whole(20_000, 1, 1_000_000, 'open connections'),
+      },
+      { ...Strict, default: {} },
+    ),
+    upload: Type.Object(
+      {
+        maxBytes: Whole(268_435_456, 1024, 1_073_741_824, 'largest package, bytes'),
+        verifyTimeoutSeconds: Whole(120, 1, 3600, 'time for load and golden test, s'),
+        verifyMemoryMiB: Whole(1536, 128, 65_536, 'resident memory of load and golden test, MiB'),
+      },
+      { ...Strict, default: {} },
+    ),
+    retention: Type.Object(
+      {
+        reports: Whole(200, 1, 100_000, 'reports kept per device'),
+        telemetry: Whole(2000, 1, 1_000_000, 'telemetry messages kept per device'),
+        events: Whole(10_000, 1, 10_000_000, 'event messages kept per device'),
+        replies: Whole(200, 1, 100_000, 'replies kept per device'),
+        snapshots: Whole(500, 1, 1_000_000, 'event pictures kept per device'),
+      },
+      { ...Strict, default: {} },
+    ),
+    log: Type.Object(
+      {
+        level: Type.Union(
+          ['fatal', 'error', 'warn', 'info', 'debug', 'trace'].map((level) => Type.Literal(level)),
+          { default: 'info', description: 'least level that is written' },
+        ),
+      },
+      { ...Strict, default: {} },
+    ),
+  },
+  Strict,
+);
+export type ServerConfig = Static<typeof ServerConfig>;
+
+/** One line: which field, which value, what to do. */
+export class ConfigError extends Error {
+  readonly code = 'CONFIG_INVALID';
+}
+
+/** Checks a parsed document, fills defaults. Throws ConfigError. `origin` names the document in messages. */
+export function parseConfig(document: unknown, origin: string): ServerConfig {
+  const value = Value.Default(ServerConfig, Value.Clone(document ?? {}));
+  const problem = Value.Errors(ServerConfig, value).First();
+  if (problem !== undefined) {
+    const field = problem.path.slice(1).replaceAll('/', '.') || '(whole document)';
+    throw new ConfigError(`${origin}: ${field}: ${wayOut(problem.schema, problem.value, problem.message)}`);
+  }
+  const config = value as ServerConfig;
+  for (const part of ['http', 'mqtt'] as const) {
+    if (!isLoopback(config[part].host)) {
+      throw new ConfigError(
+        `${origin}: ${part}.host: ${JSON.stringify(config[part].host)} is beyond loopback and TLS is not built in yet; ` +
+          `keep 127.0.0.1 and let a TLS proxy listen in front, naming it in ${part}.publicUrl`,
+      );
+    }
+  }
+  return config;
+}
+
+/** Reads a YAML file. Throws ConfigError for a missing or malformed one. */
+export async function readConfigFile(path: string): Promise<unknown> {
+  let text: string;
+  try {
+    text = await readFile(path, 'utf8');
+  } catch (error) {
+    throw new ConfigError(
+      `${path}: cannot be read (${(error as NodeJS.ErrnoException).code}); name an existing file with --config`,
+    );
+  }
+  try {
+    return parse(text, { maxAliasCount: 0 });
+  } catch (error) {
+    throw new ConfigError(`${path}: not YAML: ${(error as Error).message.split('\n')[0]}; correct that line`);
+  }
+}
+
+function isLoopback(host: string): boolean {
+  return host === 'localhost' || host === '::1' || /^127\.\d{1,3}\.\d{1,3}\.\d{1,3}$/.test(host);
+}
+
+function wayOut(schema: TSchema, value: unknown, message: string): string {
+  const shown = JSON.stringify(value)?.slice(0, 80);
+  if (message === 'Unexpected property') return `unknown key (value ${shown}); remove it or correct its spelling`;
+  const range = schema.minimum !== undefined ? `a whole number in ${schema.minimum}..${schema.maximum}` : undefined;
+  const choices = schema.anyOf?.map((choice: TSchema) => choice.const).join(', ');
+  const wanted =
+    range ??
+    (choices === undefined ? `${schema.type}${schema.pattern ? ` like ${schema.pattern}` : ''}` : `one of ${choices}`);
+  const fallback =
+    schema.default === undefined || schema.type === 'object'
+      ? ''
+      : `, or leave it out for ${JSON.stringify(schema.default)}`;
+  return `${shown} is not ${wanted}${schema.description ? ` (${schema.description})` : ''}; set one${fallback}`;
+}

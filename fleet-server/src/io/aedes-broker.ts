@@ -1,0 +1,187 @@
+import { createServer, type Server, type Socket } from 'node:net';
+import {
+  DELIVERY,
+  devicePublishAllowed,
+  deviceSubscribeAllowed,
+  MAX_MESSAGE_BYTES,
+  parseTopic,
+  ROOT,
+} from '@vigie/protocol';
+import {
+  Aedes,
+  type AedesPublishPacket,
+  type AuthErrorCode,
+  type AuthenticateError,
+  type Client,
+  type ConnectPacket,
+} from 'aedes';
+import type { Logger } from 'pino';
+import type { Authenticate, Broker, MessageHandler, Principal, PublishOptions } from '../ports.js';
+import { PacketLimit } from './packet-limit.js';
+
+/** Largest packet: a full message, its topic (at most 300 bytes by the contract) and the header. */
+const MAX_PACKET_BYTES = MAX_MESSAGE_BYTES + 1024;
+/** Return codes of MQTT 3.1.1, 3.2.2.3. */
+const BAD_CREDENTIALS = 4 as AuthErrorCode;
+const UNAVAILABLE = 3 as AuthErrorCode;
+
+export interface AedesBrokerOptions {
+  host: string;
+  port: number;
+  maxConnections: number;
+  authenticate: Authenticate;
+  onMessage: MessageHandler;
+  log: Logger;
+}
+
+/** MQTT 3.1.1 broker inside the server. It keeps nothing over a restart: retained state comes from the database. */
+export class AedesBroker implements Broker {
+  readonly #aedes: Aedes;
+  readonly #server: Server;
+  readonly #options: AedesBrokerOptions;
+  readonly #principals = new WeakMap<Client, Principal>();
+  readonly #clients = new Map<string, Client>();
+
+  private constructor(aedes: Aedes, options: AedesBrokerOptions) {
+    this.#aedes = aedes;
+    this.#options = options;
+    this.#server = createServer((socket) => this.#accept(socket));
+    this.#server.maxConnections = options.maxConnections;
+  }
+
+  /** Starts the broker without listening: retained state is published before the first board comes in. */
+  static async create(options: AedesBrokerOptions): Promise<AedesBroker> {
+    // No limit of messages in delivery: with one, a single board that stopped reading would hold all others. It is cut
+    // after drainTimeout instead.
+    const aedes = new Aedes({
+      concurrency: 0,
+      connectTimeout: 10_000,
+      drainTimeout: 15_000,
+      maxClientsIdLength: 64,
+      maxTopicLevels: 16,
+    });
+    const broker = new AedesBroker(aedes, options);
+    broker.#configure();
+    await aedes.listen();
+    return broker;
+  }
+
+  async listen(): Promise<{ port: number }> {
+    const { host, port } = this.#options;
+    await new Promise<void>((resolve, reject) => {
+      this.#server.once('error', reject);
+      this.#server.listen(port, host, () => {
+        this.#server.removeListener('error', reject);
+        resolve();
+      });
+    });
+    return { port: (this.#server.address() as { port: number }).port };
+  }
+
+  publish(topic: string, payload: Buffer, { qos, retain }: PublishOptions): void {
+    // The callback comes when every subscriber's socket took the message, which a slow board may delay: nobody waits for it.
+    this.#aedes.publish({ cmd: 'publish', topic, payload, qos, retain, dup: false }, (error) => {
+      if (error && !this.#aedes.closed) this.#options.log.error({ topic, err: error }, 'publish failed');
+    });
+  }
+
+  disconnect(deviceId: string): void {
+    const client = this.#clients.get(deviceId);
+    if (client !== undefined && this.#principals.get(client)?.kind === 'device') client.close();
+  }
+
+  get connections(): number {
+    return this.#clients.size;
+  }
+
+  async close(): Promise<void> {
+    const closed = new Promise<void>((resolve) => this.#server.close(() => resolve()));
+    await new Promise<void>((resolve) => this.#aedes.close(() => resolve()));
+    await closed;
+  }
+
+  #accept(socket: Socket): void {
+    socket.setNoDelay(true);
+    const limit = new PacketLimit(MAX_PACKET_BYTES);
+    const read = socket.read.bind(socket);
+    // aedes pulls with read(): the one place where every byte passes before the parser collects it.
+    socket.read = (size?: number) => {
+      const bytes: Buffer | null = read(size);
+      if (bytes === null || limit.accept(bytes)) return bytes;
+      socket.destroy(new Error(`a packet exceeds ${MAX_PACKET_BYTES} bytes`));
+      return null;
+    };
+    this.#aedes.handle(socket);
+  }
+
+  #configure(): void {
+    const { log, authenticate, onMessage } = this.#options;
+    const aedes = this.#aedes;
+    aedes.preConnect = (_client, packet, done) => {
+      const allowed = this.#preConnect(packet);
+      done(allowed ? null : new Error('a last will belongs on a presence topic'), allowed);
+    };
+    aedes.authenticate = (client, username, password, done) => {
+      authenticate({ clientId: client.id, username: username ?? '', password: password ?? Buffer.alloc(0) }).then(
+        (principal) => {
+          if (principal === null) return done(refusal('bad user name or password', BAD_CREDENTIALS), null);
+          this.#principals.set(client, principal);
+          done(null, true);
+        },
+        (error: Error) => {
+          log.error({ err: error }, 'a login could not be checked');
+          done(refusal('try again later', UNAVAILABLE), null);
+        },
+      );
+    };
+    aedes.authorizePublish = (client, packet, done) => {
+      const principal = client === null ? undefined : this.#principals.get(client);
+      if (principal?.kind !== 'device' || packet.qos === 2 || !devicePublishAllowed(principal.deviceId, packet.topic)) {
+        // MQTT 3.1.1 has no way to refuse one message: the connection ends.
+        return done(new Error(`publish on ${packet.topic.slice(0, 200)} is not allowed`));
+      }
+      // Only reported and presence are kept by the broker, whatever a board says: its memory is bounded by the fleet's size.
+      const kind = parseTopic(packet.topic)?.kind;
+      if (kind === undefined || !DELIVERY[kind].retain) packet.retain = false;
+      done(null);
+    };
+    aedes.authorizeSubscribe = (client, subscription, done) => {
+      const principal = this.#principals.get(client);
+      const allowed =
+        principal?.kind === 'operator'
+          ? subscription.topic.startsWith(`${ROOT}/`)
+          : principal !== undefined && deviceSubscribeAllowed(principal.deviceId, subscription.topic);
+      done(null, allowed ? subscription : null);
+    };
+    aedes.published = (packet: AedesPublishPacket, client, done) => {
+      const principal = client ? this.#principals.get(client) : undefined;
+      if (principal?.kind !== 'device') return done(null);
+      const payload = typeof packet.payload === 'string' ? Buffer.from(packet.payload) : packet.payload;
+      onMessage(principal.deviceId, packet.topic, payload).then(
+        () => done(null),
+        (error: Error) => {
+          log.error({ deviceId: principal.deviceId, topic: packet.topic, err: error }, 'a message could not be stored');
+          done(null);
+        },
+      );
+    };
+    aedes.on('client', (client) => this.#clients.set(client.id, client));
+    aedes.on('clientDisconnect', (client) => {
+      if (this.#clients.get(client.id) === client) this.#clients.delete(client.id);
+    });
+    aedes.on('clientError', (client, error) => log.debug({ clientId: client.id, err: error }, 'mqtt client'));
+    aedes.on('connectionError', (_client, error) => log.debug({ err: error }, 'mqtt connection'));
+    aedes.on('error' as 'closed', ((error: Error) => log.error({ err: error }, 'broker')) as () => void);
+  }
+
+  #preConnect(packet: ConnectPacket): boolean {
+    // No sessions outlive a connection: whatever matters is retained or in the database, and an absent board costs no memory.
+    packet.clean = true;
+    // A will is a message like any other: only the board's own presence.
+    return packet.will === undefined || parseTopic(packet.will.topic)?.kind === 'presence';
+  }
+}
+
+function refusal(message: string, returnCode: AuthErrorCode): AuthenticateError {
+  return Object.assign(new Error(message), { returnCode });
+}

@@ -1,0 +1,119 @@
+import type { Desired, Telemetry } from '@vigie/protocol';
+import { desc, eq, inArray, isNotNull, sql } from 'drizzle-orm';
+import type { DeviceRecord } from '../../devices/device-view.js';
+import type { PgliteDatabase } from './pglite-database.js';
+import { devices, telemetry } from './schema.js';
+
+/** A board that trades an enrolment token for a credential. */
+export interface EnrollingDevice {
+  id: string;
+  hardwareClass: string;
+  agentVersion: string;
+  passwordHash: string;
+}
+
+const RECORD = {
+  id: devices.id,
+  hardwareClass: devices.hardwareClass,
+  agentVersion: devices.agentVersion,
+  enrolledAt: devices.enrolledAt,
+  bootId: devices.bootId,
+  online: devices.online,
+  presenceAt: devices.presenceAt,
+  desired: devices.desired,
+  reported: devices.reported,
+  reportedReceivedAt: devices.reportedReceivedAt,
+};
+
+export class DeviceRepository {
+  readonly #database: PgliteDatabase;
+
+  constructor(database: PgliteDatabase) {
+    this.#database = database;
+  }
+
+  async list(): Promise<DeviceRecord[]> {
+    return this.#database.drizzle.select(RECORD).from(devices).orderBy(devices.id);
+  }
+
+  async find(id: string): Promise<DeviceRecord | null> {
+    const rows = await this.#database.drizzle.select(RECORD).from(devices).where(eq(devices.id, id));
+    return rows[0] ?? null;
+  }
+
+  async exists(id: string): Promise<boolean> {
+    return (await this.passwordHash(id)) !== null;
+  }
+
+  async passwordHash(id: string): Promise<string | null> {
+    const rows = await this.#database.drizzle
+      .select({ hash: devices.passwordHash })
+      .from(devices)
+      .where(eq(devices.id, id));
+    return rows[0]?.hash ?? null;
+  }
+
+  /** Newest telemetry of one device. */
+  async newestTelemetry(id: string): Promise<Telemetry | null> {
+    const rows = await this.#database.drizzle
+      .select({ body: telemetry.body })
+      .from(telemetry)
+      .where(eq(telemetry.deviceId, id))
+      .orderBy(desc(telemetry.id))
+      .limit(1);
+    return (rows[0]?.body as Telemetry | undefined) ?? null;
+  }
+
+  /**
+   * Spends a token and writes the device in one statement, so that a token works once however many ask at the same time.
+   * A device that exists gets the new password and keeps its generation. Returns false when the token is not good.
+   */
+  async enroll(tokenHash: string, device: EnrollingDevice, now: Date): Promise<boolean> {
+    const at = now.toISOString();
+    const rows = await this.#database.drizzle.execute(sql`
+      with spent as (
+        update enrollment_tokens set used_at = ${at}::timestamptz, used_by = ${device.id}
+        where hash = ${tokenHash} and used_at is null and expires_at > ${at}::timestamptz returning hash
+      )
+      insert into devices (id, hardware_class, agent_version, password_hash, enrolled_at)
+      select ${device.id}, ${device.hardwareClass}, ${device.agentVersion}, ${device.passwordHash}, ${at}::timestamptz from spent
+      on conflict (id) do update set hardware_class = excluded.hardware_class, agent_version = excluded.agent_version,
+        password_hash = excluded.password_hash, enrolled_at = excluded.enrolled_at
+      returning id`);
+    return (rows as unknown[]).length === 1;
+  }
+
+  /** Present generation of each of these devices that is enrolled. */
+  async generations(ids: readonly string[]): Promise<Map<string, number>> {
+    const rows = await this.#database.drizzle
+      .select({ id: devices.id, generation: devices.generation })
+      .from(devices)
+      .where(inArray(devices.id, [...ids]));
+    return new Map(rows.map((row) => [row.id, row.generation]));
+  }
+
+  /** Stores new desired states in one statement. Throws when a generation has moved meanwhile. */
+  async assign(desired: readonly Desired[], releaseId: number): Promise<void> {
+    const rows = JSON.stringify(desired.map((one) => ({ id: one.deviceId, generation: one.generation, desired: one })));
+    const written = await this.#database.drizzle.execute(sql`
+      with given as (select * from jsonb_to_recordset(${rows}::jsonb) as given(id text, generation bigint, desired jsonb)),
+      moved as (select count(*) as stale from given join devices on devices.id = given.id where devices.generation <> given.generation - 1)
+      update devices set generation = given.generation, desired = given.desired, desired_release_id = ${releaseId}
+      from given, moved where devices.id = given.id and moved.stale = 0 returning devices.id`);
+    if ((written as unknown[]).length !== desired.length) throw new Error('a generation moved during an assignment');
+  }
+
+  /** What is wanted of these devices, or of all. */
+  async desired(ids?: readonly string[]): Promise<Desired[]> {
+    const rows = await this.#database.drizzle
+      .select({ desired: devices.desired })
+      .from(devices)
+      .where(ids === undefined ? isNotNull(devices.desired) : inArray(devices.id, [...ids]));
+    return rows.flatMap((row) => (row.desired === null ? [] : [row.desired]));
+  }
+
+  /** After a start of the embedded broker nobody is connected: births say who is back. */
+  async markAllOffline(): Promise<void> {
+    await this.#database.drizzle.update(devices).set({ online: false }).where(eq(devices.online, true));
+  }
+}

@@ -1,0 +1,98 @@
+import { fileURLToPath } from 'node:url';
+import { Worker } from 'node:worker_threads';
+import { drizzle, type PgRemoteDatabase } from 'drizzle-orm/pg-proxy';
+import { migrate } from 'drizzle-orm/pg-proxy/migrator';
+import type { DatabaseReply, Statement, UnsentRequest } from './pglite-messages.js';
+
+/** A failed statement. `sqlState` is PostgreSQL's code, e.g. `23505` for a duplicate key. */
+export class DatabaseError extends Error {
+  readonly code = 'DATABASE_FAILED';
+  constructor(
+    message: string,
+    readonly sqlState: string | null,
+  ) {
+    super(message);
+  }
+}
+
+/** A Drizzle query that has not run yet. */
+interface Query {
+  toSQL(): { sql: string; params: unknown[] };
+}
+
+/** Drizzle over PGlite in a worker thread. Drizzle's proxy driver knows no transactions, so they go as lists of queries. */
+export class PgliteDatabase {
+  readonly drizzle: PgRemoteDatabase;
+  readonly #worker: Worker;
+  readonly #waiting = new Map<number, { resolve: (value: unknown) => void; reject: (error: Error) => void }>();
+  #lastId = 0;
+  #failure: Error | null = null;
+  #closing = false;
+
+  private constructor(worker: Worker, onLost: (error: Error) => void) {
+    this.#worker = worker;
+    this.drizzle = drizzle(async (sql, params, method) => {
+      const rows = method === 'all' ? 'array' : 'object';
+      return { rows: (await this.#call({ operation: 'query', statement: { sql, params, rows } })) as unknown[] };
+    });
+    worker.on('message', (reply: DatabaseReply) => this.#settle(reply));
+    const lost = (error: Error) => {
+      this.#failure ??= error;
+      for (const { reject } of this.#waiting.values()) reject(error);
+      this.#waiting.clear();
+      if (!this.#closing) onLost(error);
+    };
+    worker.on('error', lost);
+    worker.on('exit', (code) => lost(new DatabaseError(`the database thread ended (exit ${code})`, null)));
+  }
+
+  /** Opens (or makes) the database and brings its tables up to date. `onLost`: the thread died; the process cannot go on. */
+  static async open(directory: string, onLost: (error: Error) => void): Promise<PgliteDatabase> {
+    const worker = new Worker(new URL('./pglite-worker.js', import.meta.url), { workerData: { directory } });
+    const database = new PgliteDatabase(worker, onLost);
+    await new Promise((resolve, reject) => database.#waiting.set(0, { resolve, reject }));
+    const migrationsFolder = fileURLToPath(new URL('../../../drizzle', import.meta.url));
+    await migrate(database.drizzle, (queries) => database.#migrate(queries), { migrationsFolder });
+    return database;
+  }
+
+  /** Runs queries in one transaction: all or none. Returns the rows of each by column name. */
+  async transaction(queries: readonly Query[]): Promise<Record<string, unknown>[][]> {
+    const statements = queries.map((query): Statement => {
+      const { sql, params } = query.toSQL();
+      return { sql, params, rows: 'object' };
+    });
+    return (await this.#call({ operation: 'transaction', statements })) as Record<string, unknown>[][];
+  }
+
+  async close(): Promise<void> {
+    if (this.#closing) return;
+    this.#closing = true;
+    if (this.#failure === null) await this.#call({ operation: 'close' });
+    await this.#worker.terminate();
+  }
+
+  async #migrate(queries: string[]): Promise<void> {
+    await this.#call({
+      operation: 'transaction',
+      statements: queries.map((sql) => ({ sql, params: [], rows: 'object' })),
+    });
+  }
+
+  #call(request: UnsentRequest): Promise<unknown> {
+    if (this.#failure !== null) return Promise.reject(this.#failure);
+    this.#lastId += 1;
+    const id = this.#lastId;
+    return new Promise((resolve, reject) => {
+      this.#waiting.set(id, { resolve, reject });
+      this.#worker.postMessage({ ...request, id });
+    });
+  }
+
+  #settle(reply: DatabaseReply): void {
+    const waiting = this.#waiting.get(reply.id);
+    this.#waiting.delete(reply.id);
+    if (reply.ok) waiting?.resolve(reply.result);
+    else waiting?.reject(new DatabaseError(reply.message, reply.sqlState));
+  }
+}

@@ -1,0 +1,19 @@
+/** What travels between the server's thread and the database's. */
+export interface Statement {
+  sql: string;
+  params: unknown[];
+  /** Rows as arrays (Drizzle's queries) or as objects by column name. */
+  rows: 'array' | 'object';
+}
+
+export type DatabaseRequest =
+  | { id: number; operation: 'query'; statement: Statement }
+  | { id: number; operation: 'transaction'; statements: Statement[] }
+  | { id: number; operation: 'close' };
+
+type WithoutId<T> = T extends unknown ? Omit<T, 'id'> : never;
+export type UnsentRequest = WithoutId<DatabaseRequest>;
+
+export type DatabaseReply =
+  | { id: number; ok: true; result: unknown }
+  | { id: number; ok: false; message: string; sqlState: string | null };

@@ -1,0 +1,52 @@
+import { parentPort, workerData } from 'node:worker_threads';
+import { PGlite, types } from '@electric-sql/pglite';
+import type { DatabaseReply, DatabaseRequest, Statement } from './pglite-messages.js';
+
+/**
+ * PGlite on a thread of its own: a query is WASM on one thread, and in the server's it would hold the broker.
+ * Requests are answered one after the other.
+ */
+if (parentPort === null) throw new Error('pglite-worker runs as a worker thread');
+const port = parentPort;
+
+// Drizzle maps times itself and wants them as PostgreSQL writes them.
+const asWritten = (value: string) => value;
+const parsers = { [types.TIMESTAMP]: asWritten, [types.TIMESTAMPTZ]: asWritten, [types.DATE]: asWritten };
+
+const database = await PGlite.create({ dataDir: (workerData as { directory: string }).directory });
+
+type Runner = Pick<PGlite, 'query'>;
+async function run(runner: Runner, statement: Statement): Promise<unknown[]> {
+  const result = await runner.query(statement.sql, statement.params, { rowMode: statement.rows, parsers });
+  return result.rows;
+}
+
+async function answer(request: DatabaseRequest): Promise<unknown> {
+  switch (request.operation) {
+    case 'query':
+      return run(database, request.statement);
+    case 'transaction':
+      return database.transaction(async (transaction) => {
+        const results: unknown[][] = [];
+        for (const statement of request.statements)
+          results.push(await run(transaction as unknown as Runner, statement));
+        return results;
+      });
+    case 'close':
+      return database.close();
+  }
+}
+
+port.on('message', (request: DatabaseRequest) => {
+  answer(request).then(
+    (result) => port.postMessage({ id: request.id, ok: true, result } satisfies DatabaseReply),
+    (error: Error & { code?: string }) =>
+      port.postMessage({
+        id: request.id,
+        ok: false,
+        message: error.message,
+        sqlState: error.code ?? null,
+      } satisfies DatabaseReply),
+  );
+});
+port.postMessage({ id: 0, ok: true, result: null } satisfies DatabaseReply);

@@ -1,0 +1,72 @@
+import type { ReleaseDescriptor } from '@vigie/protocol';
+import { and, count, desc, eq, isNotNull } from 'drizzle-orm';
+import type { ReleaseState } from '../../registry/release-state.js';
+import type { PgliteDatabase } from './pglite-database.js';
+import { devices, releases } from './schema.js';
+
+export type ReleaseRecord = typeof releases.$inferSelect;
+
+export interface NewRelease {
+  descriptor: ReleaseDescriptor;
+  descriptorSha256: string;
+  descriptorBytes: number;
+  bytes: number;
+  state: ReleaseState;
+  certifiedBy: string | null;
+  createdAt: Date;
+}
+
+export class ReleaseRepository {
+  readonly #database: PgliteDatabase;
+
+  constructor(database: PgliteDatabase) {
+    this.#database = database;
+  }
+
+  async list(): Promise<ReleaseRecord[]> {
+    return this.#database.drizzle.select().from(releases).orderBy(desc(releases.id));
+  }
+
+  async find(name: string, version: string): Promise<ReleaseRecord | null> {
+    const rows = await this.#database.drizzle
+      .select()
+      .from(releases)
+      .where(and(eq(releases.name, name), eq(releases.version, version)));
+    return rows[0] ?? null;
+  }
+
+  async insert(release: NewRelease): Promise<ReleaseRecord> {
+    const { name, version, digest, precision } = release.descriptor;
+    const rows = await this.#database.drizzle
+      .insert(releases)
+      .values({ ...release, name, version, digest, precision })
+      .returning();
+    return rows[0];
+  }
+
+  async setState(id: number, state: ReleaseState, withdrawnAt: Date | null): Promise<void> {
+    await this.#database.drizzle.update(releases).set({ state, withdrawnAt }).where(eq(releases.id, id));
+  }
+
+  async released(): Promise<ReleaseRecord[]> {
+    return this.#database.drizzle.select().from(releases).where(eq(releases.state, 'released')).orderBy(releases.id);
+  }
+
+  async releasedCount(): Promise<number> {
+    const rows = await this.#database.drizzle
+      .select({ count: count() })
+      .from(releases)
+      .where(eq(releases.state, 'released'));
+    return rows[0].count;
+  }
+
+  /** Released releases that at least one device shall run: their bytes belong on the wire. */
+  async assigned(): Promise<ReleaseRecord[]> {
+    const wanted = await this.#database.drizzle
+      .selectDistinct({ id: devices.desiredReleaseId })
+      .from(devices)
+      .where(isNotNull(devices.desiredReleaseId));
+    const ids = new Set(wanted.map((row) => row.id));
+    return (await this.released()).filter((release) => ids.has(release.id));
+  }
+}

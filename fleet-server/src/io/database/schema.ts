@@ -1,0 +1,129 @@
+import type { Desired, ReleaseDescriptor, Reported } from '@vigie/protocol';
+import {
+  bigint,
+  boolean,
+  index,
+  integer,
+  jsonb,
+  pgTable,
+  primaryKey,
+  serial,
+  text,
+  timestamp,
+  unique,
+} from 'drizzle-orm/pg-core';
+import type { ReleaseState } from '../../registry/release-state.js';
+
+/** Tables of the fleet server. Migrations in `fleet-server/drizzle` are generated from this file (`npm run migrations`). */
+
+const instant = (name: string) => timestamp(name, { withTimezone: true, mode: 'date', precision: 3 });
+const counter = (name: string) => bigint(name, { mode: 'number' });
+
+/** Operators' tokens. Only hashes are stored. */
+export const apiTokens = pgTable('api_tokens', {
+  hash: text('hash').primaryKey(),
+  name: text('name').notNull(),
+  createdAt: instant('created_at').notNull(),
+});
+
+/** Single-use tokens by which a board gets its credential. */
+export const enrollmentTokens = pgTable('enrollment_tokens', {
+  hash: text('hash').primaryKey(),
+  createdAt: instant('created_at').notNull(),
+  expiresAt: instant('expires_at').notNull(),
+  usedAt: instant('used_at'),
+  usedBy: text('used_by'),
+});
+
+export const releases = pgTable(
+  'releases',
+  {
+    id: serial('id').primaryKey(),
+    name: text('name').notNull(),
+    version: text('version').notNull(),
+    digest: text('digest').notNull(),
+    precision: text('precision').notNull(),
+    /** Sum of the sizes of the package's files, bytes. */
+    bytes: counter('bytes').notNull(),
+    state: text('state').$type<ReleaseState>().notNull(),
+    /** Which policy let it reach `released`; `default-policy` until gates exist. */
+    certifiedBy: text('certified_by'),
+    descriptor: jsonb('descriptor').$type<ReleaseDescriptor>().notNull(),
+    /** SHA-256 and length of the descriptor's exact bytes: the TUF target and its one chunk. */
+    descriptorSha256: text('descriptor_sha256').notNull(),
+    descriptorBytes: integer('descriptor_bytes').notNull(),
+    createdAt: instant('created_at').notNull(),
+    withdrawnAt: instant('withdrawn_at'),
+  },
+  (table) => [unique('releases_name_version').on(table.name, table.version)],
+);
+
+export const devices = pgTable('devices', {
+  id: text('id').primaryKey(),
+  hardwareClass: text('hardware_class').notNull(),
+  agentVersion: text('agent_version').notNull(),
+  passwordHash: text('password_hash').notNull(),
+  enrolledAt: instant('enrolled_at').notNull(),
+  /** Boot that said it was born last; null before the first birth. */
+  bootId: text('boot_id'),
+  /** Boots that were superseded, newest last, bounded. */
+  pastBoots: jsonb('past_boots').$type<string[]>().notNull().default([]),
+  online: boolean('online').notNull().default(false),
+  presenceAt: instant('presence_at'),
+  /** Only grows; the generation of `desired`. */
+  generation: counter('generation').notNull().default(0),
+  desired: jsonb('desired').$type<Desired>(),
+  desiredReleaseId: integer('desired_release_id').references(() => releases.id),
+  reported: jsonb('reported').$type<Reported>(),
+  reportedReceivedAt: instant('reported_received_at'),
+});
+
+/** Columns of everything that boards send with a boot id and a sequence: the pair makes inserts idempotent. */
+const received = () => ({
+  id: bigint('id', { mode: 'number' }).generatedAlwaysAsIdentity().notNull(),
+  deviceId: text('device_id').notNull(),
+  bootId: text('boot_id').notNull(),
+  sequence: counter('sequence').notNull(),
+  at: instant('at').notNull(),
+  receivedAt: instant('received_at').notNull(),
+  body: jsonb('body').$type<unknown>().notNull(),
+});
+
+export const reports = pgTable('reports', received(), (table) => [
+  primaryKey({ name: 'reports_pk', columns: [table.deviceId, table.bootId, table.sequence] }),
+  index('reports_newest').on(table.deviceId, table.id),
+]);
+
+export const telemetry = pgTable('telemetry', received(), (table) => [
+  primaryKey({ name: 'telemetry_pk', columns: [table.deviceId, table.bootId, table.sequence] }),
+  index('telemetry_newest').on(table.deviceId, table.id),
+]);
+
+export const events = pgTable('events', received(), (table) => [
+  primaryKey({ name: 'events_pk', columns: [table.deviceId, table.bootId, table.sequence] }),
+  index('events_newest').on(table.deviceId, table.id),
+  index('events_by_id').on(table.id),
+]);
+
+export const replies = pgTable('replies', received(), (table) => [
+  primaryKey({ name: 'replies_pk', columns: [table.deviceId, table.bootId, table.sequence] }),
+  index('replies_newest').on(table.deviceId, table.id),
+]);
+
+/** Best picture of an event; the bytes stand in the snapshot store under their SHA-256. */
+export const snapshots = pgTable(
+  'snapshots',
+  {
+    id: bigint('id', { mode: 'number' }).generatedAlwaysAsIdentity().notNull(),
+    deviceId: text('device_id').notNull(),
+    eventId: text('event_id').notNull(),
+    sha256: text('sha256').notNull(),
+    bytes: integer('bytes').notNull(),
+    receivedAt: instant('received_at').notNull(),
+  },
+  (table) => [
+    primaryKey({ name: 'snapshots_pk', columns: [table.deviceId, table.eventId] }),
+    index('snapshots_newest').on(table.deviceId, table.id),
+    index('snapshots_by_sha256').on(table.sha256),
+  ],
+);

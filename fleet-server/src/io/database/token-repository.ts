@@ -1,0 +1,34 @@
+import { eq, lt } from 'drizzle-orm';
+import type { PgliteDatabase } from './pglite-database.js';
+import { apiTokens, enrollmentTokens } from './schema.js';
+
+/** Hashes of operators' and enrolment tokens. */
+export class TokenRepository {
+  readonly #database: PgliteDatabase;
+
+  constructor(database: PgliteDatabase) {
+    this.#database = database;
+  }
+
+  async addApiToken(hash: string, name: string, createdAt: Date): Promise<void> {
+    await this.#database.drizzle.insert(apiTokens).values({ hash, name, createdAt });
+  }
+
+  /** Name of the operator's token with this hash; null when there is none. */
+  async apiTokenName(hash: string): Promise<string | null> {
+    const rows = await this.#database.drizzle
+      .select({ name: apiTokens.name })
+      .from(apiTokens)
+      .where(eq(apiTokens.hash, hash));
+    return rows[0]?.name ?? null;
+  }
+
+  async addEnrollmentToken(hash: string, createdAt: Date, expiresAt: Date): Promise<void> {
+    await this.#database.drizzle.insert(enrollmentTokens).values({ hash, createdAt, expiresAt });
+  }
+
+  /** Forgets tokens that expired before `before`. */
+  async dropEnrollmentTokens(before: Date): Promise<void> {
+    await this.#database.drizzle.delete(enrollmentTokens).where(lt(enrollmentTokens.expiresAt, before));
+  }
+}

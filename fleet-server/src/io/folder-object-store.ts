@@ -1,0 +1,104 @@
+import { createHash, randomBytes } from 'node:crypto';
+import { access, open, readdir, readFile, rename, rm } from 'node:fs/promises';
+import { join } from 'node:path';
+import { Readable } from 'node:stream';
+import { ObjectMissingError, type ObjectStore } from '../ports.js';
+import { privateFolder, syncFolder } from './atomic-file.js';
+
+const SHA256 = /^[0-9a-f]{64}$/;
+
+/** Objects as files: `<root>/ab/<sha256>`, written under another name, hashed on the way, then renamed. */
+export class FolderObjectStore implements ObjectStore {
+  readonly #root: string;
+  readonly #incoming: string;
+
+  private constructor(root: string) {
+    this.#root = root;
+    this.#incoming = join(root, 'incoming');
+  }
+
+  /** Opens a folder and clears what an interrupted write left. */
+  static async open(root: string): Promise<FolderObjectStore> {
+    const store = new FolderObjectStore(root);
+    await privateFolder(store.#incoming);
+    for (const name of await readdir(store.#incoming)) await rm(join(store.#incoming, name), { force: true });
+    return store;
+  }
+
+  async put(sha256: string, bytes: Readable | Buffer): Promise<void> {
+    const target = this.#path(sha256);
+    if (await exists(target)) {
+      if (bytes instanceof Readable) bytes.destroy();
+      return;
+    }
+    const temporary = join(this.#incoming, randomBytes(12).toString('hex'));
+    const hash = createHash('sha256');
+    const handle = await open(temporary, 'wx', 0o600);
+    try {
+      for await (const piece of Buffer.isBuffer(bytes) ? [bytes] : bytes) {
+        hash.update(piece);
+        await handle.write(piece);
+      }
+      await handle.sync();
+    } catch (error) {
+      await handle.close();
+      await rm(temporary, { force: true });
+      throw error;
+    }
+    await handle.close();
+    const actual = hash.digest('hex');
+    if (actual !== sha256) {
+      await rm(temporary, { force: true });
+      throw new RangeError(`object ${sha256} hashes to ${actual}`);
+    }
+    const folder = join(this.#root, sha256.slice(0, 2));
+    await privateFolder(folder);
+    await rename(temporary, target);
+    await syncFolder(folder);
+  }
+
+  async get(sha256: string): Promise<Buffer> {
+    try {
+      return await readFile(this.#path(sha256));
+    } catch (error) {
+      throw missing(sha256, error);
+    }
+  }
+
+  async *pieces(sha256: string, size: number): AsyncIterable<Buffer> {
+    const handle = await open(this.#path(sha256), 'r').catch((error: unknown) => {
+      throw missing(sha256, error);
+    });
+    try {
+      for (let position = 0; ; position += size) {
+        // A fresh buffer each time: a retained message keeps its bytes.
+        const { bytesRead, buffer } = await handle.read(Buffer.allocUnsafeSlow(size), 0, size, position);
+        if (bytesRead > 0) yield bytesRead === size ? buffer : Buffer.from(buffer.subarray(0, bytesRead));
+        if (bytesRead < size) return;
+      }
+    } finally {
+      await handle.close();
+    }
+  }
+
+  async delete(sha256: string): Promise<void> {
+    await rm(this.#path(sha256), { force: true });
+  }
+
+  #path(sha256: string): string {
+    if (!SHA256.test(sha256)) throw new RangeError(`"${sha256.slice(0, 80)}" is no SHA-256`);
+    return join(this.#root, sha256.slice(0, 2), sha256);
+  }
+}
+
+function missing(sha256: string, error: unknown): unknown {
+  if ((error as NodeJS.ErrnoException).code !== 'ENOENT') return error;
+  return new ObjectMissingError(`object ${sha256} is not in the store`, { cause: error });
+}
+
+async function exists(path: string): Promise<boolean> {
+  return access(path).then(
+    () => true,
+    () => false,
+  );
+}

@@ -1,0 +1,98 @@
+import type { Readable } from 'node:stream';
+import type { ReleaseDescriptor } from '@vigie/protocol';
+
+/** What the server's services ask of the world. Adapters stand in `io/`; only `main.ts` and the command lines name them. */
+
+/** Wall clock. */
+export type Now = () => Date;
+
+/** Bytes under the name of their SHA-256. */
+export interface ObjectStore {
+  /** Stores a stream; nothing remains unless it hashes to `sha256`. An object that exists is not written again. */
+  put(sha256: string, bytes: Readable | Buffer): Promise<void>;
+  /** Throws ObjectMissingError. */
+  get(sha256: string): Promise<Buffer>;
+  /** Yields an object in pieces of `size` bytes; the last one may be shorter. */
+  pieces(sha256: string, size: number): AsyncIterable<Buffer>;
+  delete(sha256: string): Promise<void>;
+}
+
+/** An object that the database names and the store does not hold. */
+export class ObjectMissingError extends Error {
+  readonly code = 'OBJECT_MISSING';
+}
+
+export interface PublishOptions {
+  qos: 0 | 1;
+  retain: boolean;
+}
+
+/** The MQTT side. Messages are handed over in order; delivery to a slow board never holds the caller. */
+export interface Broker {
+  publish(topic: string, payload: Buffer, options: PublishOptions): void;
+  /** Ends the live session of a device, if there is one. */
+  disconnect(deviceId: string): void;
+  readonly connections: number;
+}
+
+/** Who is at the other end of an MQTT connection. */
+export type Principal = { kind: 'device'; deviceId: string } | { kind: 'operator' };
+
+export interface Credentials {
+  clientId: string;
+  username: string;
+  password: Buffer;
+}
+
+/** Judges a login; null refuses it. */
+export type Authenticate = (credentials: Credentials) => Promise<Principal | null>;
+
+/** Takes a message that a device published; resolves once it is committed (or refused): the device is held until then. */
+export type MessageHandler = (deviceId: string, topic: string, payload: Buffer) => Promise<void>;
+
+/** One target as TUF lists it. */
+export interface TargetEntry {
+  path: string;
+  /** Bytes. */
+  length: number;
+  sha256: string;
+}
+
+/** Signed metadata as it travels: the topic's role and version, and the exact bytes. */
+export interface SignedMetadata {
+  role: 'root' | 'targets' | 'snapshot' | 'timestamp';
+  version: number;
+  bytes: Buffer;
+}
+
+/** The TUF repository of released models. */
+export interface TargetRepository {
+  /** Makes `targets` list exactly these; signs and stores new versions only when something changed. */
+  setTargets(targets: readonly TargetEntry[]): Promise<boolean>;
+  /** Signs anew what comes near its expiry. Returns whether something changed. */
+  renew(): Promise<boolean>;
+  /** Everything a board may ask for now: each root, and the present and previous targets and snapshot. */
+  metadata(): SignedMetadata[];
+  /** Newest version of each role. */
+  versions(): { root: number; targets: number; snapshot: number; timestamp: number };
+  /** Newest root as text: where an enrolling board begins to trust. */
+  rootText(): string;
+}
+
+/** Why a package was refused by the sandbox. */
+export const SANDBOX_CODES = [
+  'PACKAGE_INVALID',
+  'MODEL_LOAD_FAILED',
+  'GOLDEN_MISMATCH',
+  'VERIFICATION_TIMEOUT',
+  'VERIFICATION_OUT_OF_MEMORY',
+  'VERIFICATION_CRASHED',
+] as const;
+export type SandboxCode = (typeof SANDBOX_CODES)[number];
+
+export type SandboxResult =
+  | { ok: true; descriptor: ReleaseDescriptor }
+  | { ok: false; code: SandboxCode; packageCode?: string; detail: string };
+
+/** Unpacks an archive into an empty folder, loads the model and runs its golden test, away from the server's process. */
+export type VerifyArchive = (archive: string, directory: string) => Promise<SandboxResult>;

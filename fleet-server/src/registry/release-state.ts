@@ -1,0 +1,43 @@
+/** Life of a release (docs/design.md, section 3). */
+export const RELEASE_STATES = ['candidate', 'benchmarked', 'approved', 'released', 'withdrawn'] as const;
+export type ReleaseState = (typeof RELEASE_STATES)[number];
+
+const NEXT: Record<ReleaseState, readonly ReleaseState[]> = {
+  candidate: ['benchmarked', 'withdrawn'],
+  benchmarked: ['approved', 'withdrawn'],
+  approved: ['released', 'withdrawn'],
+  released: ['withdrawn'],
+  withdrawn: [],
+};
+
+export type Transition =
+  | { ok: true; state: ReleaseState }
+  | { ok: false; code: 'RELEASE_STATE_FORBIDDEN'; detail: string };
+
+/** One step of a release's life; withdrawing a withdrawn release is nothing (the request is idempotent). */
+export function transition(from: ReleaseState, to: ReleaseState): Transition {
+  if (from === to && to === 'withdrawn') return { ok: true, state: to };
+  if (NEXT[from].includes(to)) return { ok: true, state: to };
+  const allowed = NEXT[from].length === 0 ? 'nothing' : NEXT[from].join(' or ');
+  return { ok: false, code: 'RELEASE_STATE_FORBIDDEN', detail: `a ${from} release may become ${allowed}, not ${to}` };
+}
+
+/** A policy that takes a fresh candidate forward, and the name under which it answers for that. */
+export interface ReleasePolicy {
+  readonly name: string;
+  readonly path: readonly ReleaseState[];
+}
+
+/** Until gates judge benchmark results, a checked upload is released at once, and the release says by whom. */
+export const DEFAULT_POLICY: ReleasePolicy = { name: 'default-policy', path: ['benchmarked', 'approved', 'released'] };
+
+/** State of a new release after its policy; `certifiedBy` is set only when the policy let it through to `released`. */
+export function admit(policy: ReleasePolicy): { state: ReleaseState; certifiedBy: string | null } {
+  let state: ReleaseState = 'candidate';
+  for (const next of policy.path) {
+    const step = transition(state, next);
+    if (!step.ok) throw new RangeError(`policy ${policy.name}: ${step.detail}`);
+    state = step.state;
+  }
+  return { state, certifiedBy: state === 'released' ? policy.name : null };
+}

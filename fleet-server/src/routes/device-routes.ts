@@ -1,0 +1,115 @@
+import { type Static, Type } from '@sinclair/typebox';
+import { DeviceId, EnrollRequest, ModelName, SemanticVersion, TrialPolicy } from '@vigie/protocol';
+import type { FastifyInstance } from 'fastify';
+import { viewDevice } from '../devices/device-view.js';
+import type { DeviceRepository } from '../io/database/device-repository.js';
+import type { IngestRepository } from '../io/database/ingest-repository.js';
+import type { ObjectStore } from '../ports.js';
+import type { AssignmentService } from '../services/assignment.js';
+import type { EnrollmentService } from '../services/enrollment.js';
+import { sendProblem } from './problem.js';
+
+const Strict = { additionalProperties: false } as const;
+const DAY_SECONDS = 86_400;
+
+const DeviceParams = Type.Object({ id: DeviceId });
+const SnapshotParams = Type.Object({ id: DeviceId, event: Type.String({ pattern: '^[A-Za-z0-9_-]{1,64}$' }) });
+const TokenRequest = Type.Object(
+  { expiresInSeconds: Type.Optional(Type.Integer({ minimum: 60, maximum: 90 * DAY_SECONDS })) },
+  Strict,
+);
+const AssignmentRequest = Type.Object(
+  {
+    devices: Type.Array(DeviceId, { minItems: 1, maxItems: 5000 }),
+    name: ModelName,
+    version: SemanticVersion,
+    retry: Type.Optional(Type.Boolean()),
+    trial: Type.Optional(Type.Partial(TrialPolicy, Strict)),
+  },
+  Strict,
+);
+const EventQuery = Type.Object(
+  { device: Type.Optional(DeviceId), limit: Type.Optional(Type.Integer({ minimum: 1, maximum: 1000 })) },
+  Strict,
+);
+
+export interface DeviceRouteServices {
+  devices: DeviceRepository;
+  received: IngestRepository;
+  pictures: ObjectStore;
+  enrollment: EnrollmentService;
+  assignments: AssignmentService;
+}
+
+export function deviceRoutes(app: FastifyInstance, services: DeviceRouteServices): void {
+  const { devices, received, pictures, enrollment, assignments } = services;
+
+  app.get('/devices', { schema: { summary: 'All devices; telemetry only with the single device' } }, async () => ({
+    items: (await devices.list()).map((record) => viewDevice(record, null)),
+  }));
+
+  app.get<{ Params: Static<typeof DeviceParams> }>(
+    '/devices/:id',
+    { schema: { summary: 'One device with its newest telemetry', params: DeviceParams } },
+    async ({ params }, reply) => {
+      const record = await devices.find(params.id);
+      if (record === null) return sendProblem(reply, 'DEVICE_UNKNOWN', `no device ${params.id} is enrolled`);
+      return viewDevice(record, await devices.newestTelemetry(params.id));
+    },
+  );
+
+  app.get<{ Params: Static<typeof SnapshotParams> }>(
+    '/devices/:id/snapshots/:event',
+    { schema: { summary: 'JPEG of an event', params: SnapshotParams } },
+    async ({ params }, reply) => {
+      const row = await received.snapshot(params.id, params.event);
+      if (row === null)
+        return sendProblem(reply, 'SNAPSHOT_UNKNOWN', `no picture of event ${params.event} came from ${params.id}`);
+      return reply.type('image/jpeg').send(await pictures.get(row.sha256));
+    },
+  );
+
+  app.get<{ Querystring: Static<typeof EventQuery> }>(
+    '/events',
+    { schema: { summary: 'Newest event messages first', querystring: EventQuery } },
+    async ({ query }) => {
+      const rows = await received.events({ device: query.device, limit: query.limit ?? 100 });
+      return { items: rows.map(({ deviceId, receivedAt, body }) => ({ deviceId, receivedAt, ...(body as object) })) };
+    },
+  );
+
+  app.post<{ Body: Static<typeof AssignmentRequest> }>(
+    '/assignments',
+    { schema: { summary: 'Give devices a release', body: AssignmentRequest } },
+    async ({ body }, reply) => {
+      const result = await assignments.assign(body);
+      if (!result.ok) return sendProblem(reply, result.code, result.detail);
+      return reply.code(202).send({ assignments: result.assignments });
+    },
+  );
+
+  app.post<{ Body: Static<typeof TokenRequest> | null }>(
+    '/enrollment-tokens',
+    {
+      schema: {
+        summary: 'A single-use token for one board',
+        body: Type.Union([TokenRequest, Type.Null(), Type.Undefined()]),
+      },
+    },
+    async ({ body }, reply) =>
+      reply.code(201).send(await enrollment.createToken(body?.expiresInSeconds ?? DAY_SECONDS)),
+  );
+
+  app.post<{ Body: EnrollRequest }>(
+    '/enroll',
+    {
+      config: { open: true },
+      bodyLimit: 16_384,
+      schema: { summary: 'A board trades a token for its credential', body: EnrollRequest },
+    },
+    async ({ body }, reply) => {
+      const result = await enrollment.enroll(body);
+      return result.ok ? result.response : sendProblem(reply, result.code, result.detail);
+    },
+  );
+}

@@ -1,0 +1,49 @@
+import type { FastifyReply } from 'fastify';
+
+/** Every refusal of the API: its HTTP status and title. Clients read codes, not wording. */
+export const PROBLEMS = {
+  REQUEST_INVALID: [400, 'The request breaks its schema'],
+  UNAUTHORIZED: [401, 'A valid bearer token is needed'],
+  ENROLLMENT_TOKEN_INVALID: [403, 'The enrolment token does not count'],
+  DEVICE_ID_RESERVED: [409, 'The device id is reserved'],
+  NOT_FOUND: [404, 'There is no such resource'],
+  METHOD_NOT_ALLOWED: [405, 'The method is not allowed here'],
+  DEVICE_UNKNOWN: [404, 'There is no such device'],
+  RELEASE_UNKNOWN: [404, 'There is no such release'],
+  SNAPSHOT_UNKNOWN: [404, 'There is no such snapshot'],
+  RELEASE_NOT_RELEASED: [409, 'The release cannot be assigned'],
+  RELEASE_STATE_FORBIDDEN: [409, 'The release cannot change to that state'],
+  RELEASE_VERSION_TAKEN: [409, 'The version holds other bytes'],
+  RELEASE_WITHDRAWN: [409, 'The release was withdrawn'],
+  REGISTRY_FULL: [409, 'The registry is full'],
+  UPLOAD_TOO_LARGE: [413, 'The package is too large'],
+  BODY_TOO_LARGE: [413, 'The body is too large'],
+  UPLOAD_CUT: [400, 'The upload was cut'],
+  MEDIA_TYPE_UNSUPPORTED: [415, 'The media type is not supported here'],
+  PACKAGE_INVALID: [422, 'The package is not valid'],
+  DESCRIPTOR_TOO_LARGE: [422, 'The package has too many chunks'],
+  MODEL_LOAD_FAILED: [422, 'The model does not load'],
+  GOLDEN_MISMATCH: [422, 'The model fails its golden test'],
+  VERIFICATION_TIMEOUT: [422, 'The model takes too long'],
+  VERIFICATION_OUT_OF_MEMORY: [422, 'The model takes too much memory'],
+  VERIFICATION_CRASHED: [422, 'The model crashed its test'],
+  SERVER_BUSY: [503, 'The server is busy'],
+  INTERNAL: [500, 'The server failed'],
+} as const satisfies Record<string, readonly [number, string]>;
+export type ProblemCode = keyof typeof PROBLEMS;
+
+/** Answers with a problem document (RFC 9457). `extra` members stand beside the standard ones. */
+export function sendProblem(
+  reply: FastifyReply,
+  code: ProblemCode,
+  detail: string,
+  extra: Record<string, unknown> = {},
+): FastifyReply {
+  const [status, title] = PROBLEMS[code];
+  if (code === 'UNAUTHORIZED') reply.header('www-authenticate', 'Bearer realm="vigie"');
+  if (code === 'SERVER_BUSY') reply.header('retry-after', '5');
+  return reply
+    .code(status)
+    .type('application/problem+json')
+    .send(JSON.stringify({ type: 'about:blank', title, status, code, detail, ...extra }));
+}

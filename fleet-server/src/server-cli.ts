@@ -1,0 +1,119 @@
+#!/usr/bin/env node
+import { resolve } from 'node:path';
+import { Command, InvalidArgumentError } from 'commander';
+import { destination, pino } from 'pino';
+import { ConfigError, parseConfig, readConfigFile, type ServerConfig } from './config.js';
+import { DataFolderLockedError } from './io/data-folder-lock.js';
+import { createAdminToken, DataFolderError, initialise, startServer } from './main.js';
+
+interface RunOptions {
+  config?: string;
+  data?: string;
+  httpPort?: number;
+  mqttPort?: number;
+}
+
+function port(text: string): number {
+  const value = Number(text);
+  if (!/^\d+$/.test(text) || value > 65_535)
+    throw new InvalidArgumentError('a TCP port is 0..65535; 0 takes a free one.');
+  return value;
+}
+
+async function loadConfig(options: RunOptions): Promise<ServerConfig> {
+  const given = options.config === undefined ? {} : ((await readConfigFile(options.config)) ?? {});
+  const origin = options.config ?? 'command line';
+  if (typeof given !== 'object' || Array.isArray(given))
+    throw new ConfigError(`${origin}: holds no mapping; write keys such as "http:"`);
+  const document = given as Record<string, Record<string, unknown>>;
+  // What stands on the command line wins over the file. A section of the wrong type is left for the schema to refuse.
+  const set = (section: string, key: string, value: unknown) => {
+    const present = document[section] ?? {};
+    if (value !== undefined && typeof present === 'object') document[section] = { ...present, [key]: value };
+  };
+  set('data', 'directory', options.data);
+  set('http', 'port', options.httpPort);
+  set('mqtt', 'port', options.mqttPort);
+  const config = parseConfig(document, origin);
+  config.data.directory = resolve(config.data.directory);
+  return config;
+}
+
+async function run(options: RunOptions): Promise<void> {
+  const config = await loadConfig(options);
+  const log = pino({ level: config.log.level }, destination({ fd: 2, sync: true }));
+  const fatal = (error: Error) => {
+    log.fatal({ err: error }, 'the server cannot go on');
+    process.exit(1);
+  };
+  process.on('uncaughtException', fatal);
+  process.on('unhandledRejection', (reason) => fatal(reason instanceof Error ? reason : new Error(String(reason))));
+  const server = await startServer({ config, log, onFatal: fatal });
+  let stopping = false;
+  const stop = (signal: string) => {
+    if (stopping) process.exit(1);
+    stopping = true;
+    log.info({ signal }, 'stopping');
+    server.close().then(() => process.exit(0), fatal);
+  };
+  process.on('SIGTERM', stop);
+  process.on('SIGINT', stop);
+}
+
+/** One line for what the user can set right; a stack only for what is ours. Exit 2: wrong use; 1: failed. */
+function explain(error: unknown): never {
+  if (error instanceof ConfigError || error instanceof DataFolderError || error instanceof DataFolderLockedError) {
+    process.stderr.write(`vigie-server: ${error.message}\n`);
+    process.exit(2);
+  }
+  const { code, port: taken, address } = error as NodeJS.ErrnoException & { port?: number; address?: string };
+  if (code === 'EADDRINUSE' || code === 'EACCES') {
+    const reason = code === 'EACCES' ? 'may not be opened' : 'is in use';
+    process.stderr.write(
+      `vigie-server: ${address}:${taken} ${reason}; stop what holds it or set another with --http-port or --mqtt-port\n`,
+    );
+    process.exit(1);
+  }
+  process.stderr.write(`vigie-server: ${error instanceof Error ? (error.stack ?? error.message) : String(error)}\n`);
+  process.exit(1);
+}
+
+const program = new Command('vigie-server').description(
+  'The fleet server of Vigie: registry, rollouts and what boards report.',
+);
+
+program
+  .command('init')
+  .description('make keys, database, the first admin token and an enrolment token in a new data folder')
+  .option('--data <dir>', 'data folder', 'vigie-data')
+  .option('--json', 'print one JSON document')
+  .action(async ({ data, json }: { data: string; json?: boolean }) => {
+    const made = await initialise(resolve(data));
+    if (json) return void process.stdout.write(`${JSON.stringify(made)}\n`);
+    process.stdout.write(
+      `Data folder      ${made.dataDirectory}\nAdmin token      ${made.adminToken}\nEnrolment token  ${made.enrollmentToken} (one board, 7 days)\n\n` +
+        `Both are shown once. Next: vigie-server run --data ${made.dataDirectory}\n`,
+    );
+  });
+
+program
+  .command('token')
+  .description('make a further admin token; the server must not run')
+  .option('--data <dir>', 'data folder', 'vigie-data')
+  .option('--name <name>', 'whose it is', 'admin')
+  .option('--json', 'print one JSON document')
+  .action(async ({ data, name, json }: { data: string; name: string; json?: boolean }) => {
+    const adminToken = await createAdminToken(resolve(data), name);
+    process.stdout.write(json ? `${JSON.stringify({ adminToken })}\n` : `${adminToken}\n`);
+  });
+
+program
+  .command('run')
+  .description('run the server; logs go to stderr, SIGTERM stops it')
+  .option('--config <file>', 'YAML file')
+  .option('--data <dir>', 'data folder (default vigie-data)')
+  .option('--http-port <port>', 'port of the API (default 8080)', port)
+  .option('--mqtt-port <port>', 'port of the broker (default 1883)', port)
+  .action(run);
+
+program.parseAsync().catch(explain);

@@ -1,0 +1,62 @@
+import type { TrialPolicy } from '@vigie/protocol';
+import { nextDesired } from '../devices/desired.js';
+import type { DeviceRepository } from '../io/database/device-repository.js';
+import type { ReleaseRepository } from '../io/database/release-repository.js';
+import type { Now } from '../ports.js';
+import type { Publication } from './publication.js';
+import { Serial } from './serial.js';
+
+export interface Assignment {
+  devices: readonly string[];
+  name: string;
+  version: string;
+  retry?: boolean;
+  trial?: Partial<TrialPolicy>;
+}
+
+export type AssignmentResult =
+  | { ok: true; assignments: { deviceId: string; generation: number }[] }
+  | { ok: false; code: 'RELEASE_UNKNOWN' | 'RELEASE_NOT_RELEASED' | 'DEVICE_UNKNOWN'; detail: string };
+
+/** Gives devices a release: the database first, then the wire. A crash in between is made good at the next start. */
+export class AssignmentService {
+  readonly #serial = new Serial();
+
+  constructor(
+    private readonly devices: DeviceRepository,
+    private readonly releases: ReleaseRepository,
+    private readonly publication: Publication,
+    private readonly now: Now,
+  ) {}
+
+  async assign(assignment: Assignment): Promise<AssignmentResult> {
+    const result = await this.#serial.run(() => this.#store(assignment));
+    if (result.ok) await this.publication.publishDesired(result.assignments.map(({ deviceId }) => deviceId));
+    return result;
+  }
+
+  async #store({ devices, name, version, retry, trial }: Assignment): Promise<AssignmentResult> {
+    const release = await this.releases.find(name, version);
+    if (release === null)
+      return refuse('RELEASE_UNKNOWN', `${name}@${version} is not in the registry; upload it first`);
+    if (release.state !== 'released') {
+      return refuse(
+        'RELEASE_NOT_RELEASED',
+        `${name}@${version} is ${release.state}; only a released one can be assigned`,
+      );
+    }
+    const generations = await this.devices.generations(devices);
+    const unknown = devices.filter((id) => !generations.has(id));
+    if (unknown.length > 0)
+      return refuse('DEVICE_UNKNOWN', `no such device: ${unknown.slice(0, 10).join(', ')}; nothing was assigned`);
+    const request = { release: { name, version, digest: release.digest }, retry, trial };
+    const at = this.now();
+    const desired = [...generations].map(([id, generation]) => nextDesired(id, generation, request, at));
+    await this.devices.assign(desired, release.id);
+    return { ok: true, assignments: desired.map(({ deviceId, generation }) => ({ deviceId, generation })) };
+  }
+}
+
+function refuse(code: Extract<AssignmentResult, { ok: false }>['code'], detail: string): AssignmentResult {
+  return { ok: false, code, detail };
+}

@@ -1,0 +1,56 @@
+import type { Logger } from 'pino';
+import type { ServerConfig } from '../config.js';
+import type { IngestRepository } from '../io/database/ingest-repository.js';
+import type { TokenRepository } from '../io/database/token-repository.js';
+import type { Now } from '../ports.js';
+import type { IngestService } from './ingest.js';
+import type { Publication } from './publication.js';
+
+const EVERY_MS = 60_000;
+/** Rounds between two vacuums. */
+const VACUUM_ROUNDS = 60;
+const DAY = 86_400_000;
+
+/** What has to be done from time to time: signatures renewed, histories kept within their bounds, dead rows given back. */
+export class Maintenance {
+  #timer: NodeJS.Timeout | null = null;
+  #running: Promise<void> = Promise.resolve();
+  #rounds = 0;
+
+  constructor(
+    private readonly publication: Publication,
+    private readonly ingest: IngestService,
+    private readonly repository: IngestRepository,
+    private readonly tokens: TokenRepository,
+    private readonly retention: ServerConfig['retention'],
+    private readonly log: Logger,
+    private readonly now: Now,
+  ) {}
+
+  start(): void {
+    this.#timer = setInterval(() => {
+      this.#running = this.#running
+        .then(() => this.round())
+        .catch((error: Error) => this.log.error({ err: error }, 'maintenance failed'));
+    }, EVERY_MS);
+    this.#timer.unref();
+  }
+
+  async stop(): Promise<void> {
+    if (this.#timer !== null) clearInterval(this.#timer);
+    await this.#running;
+  }
+
+  async round(): Promise<void> {
+    await this.publication.renew();
+    for (const [deviceId, tables] of this.ingest.takeTouched()) {
+      for (const table of tables) {
+        if (table === 'snapshots') await this.ingest.pruneSnapshots(deviceId, this.retention.snapshots);
+        else await this.repository.prune(table, deviceId, this.retention[table]);
+      }
+    }
+    await this.tokens.dropEnrollmentTokens(new Date(this.now().getTime() - 30 * DAY));
+    this.#rounds += 1;
+    if (this.#rounds % VACUUM_ROUNDS === 0) await this.repository.vacuum();
+  }
+}
