@@ -1,5 +1,6 @@
 import type { InputSpec } from '@vigie/models/package/manifest';
 import type { Detection } from '@vigie/models/runtime/detection';
+import type { ContentRectangle } from '@vigie/models/runtime/frame';
 import type { MessageKind, MessageOf } from '@vigie/protocol';
 
 /** What the pure code asks of the world. Adapters stand in `io/`; only `main.ts` names them. */
@@ -28,6 +29,8 @@ export interface CapturedFrame {
   readonly capturedAt: number;
   readonly model: Uint8Array;
   readonly view: Uint8Array;
+  /** Where the picture stands inside `model`; the whole frame when absent. */
+  readonly content?: ContentRectangle;
   release(): void;
 }
 
@@ -66,8 +69,12 @@ export interface Detector {
   /** Runtime as `/model/info` shows it, e.g. `onnxruntime-node 1.30.0 cpu`. */
   readonly runtime: string;
   readonly pid: number;
-  /** Detects on G, B, R planes of `width` × `height`. One call at a time. Rejects when the child died. `planes` may be reused once settled. */
-  detect(planes: Uint8Array, width: number, height: number): Promise<InferenceResult>;
+  /**
+   * Detects on G, B, R planes of `width` × `height`. One call at a time. Rejects when the child died. `planes` may be reused once settled.
+   * `content`: where the picture stands inside the frame (letterbox); the whole frame by default. Boxes are 0..1 of that picture.
+   * Returns detections down to the tracker's DETECTION_FLOOR, not only those over the package's own threshold.
+   */
+  detect(planes: Uint8Array, width: number, height: number, content?: ContentRectangle): Promise<InferenceResult>;
   /** Takes the child out of low priority once it is live. */
   promote(): void;
   /** Ends the child after the call in flight. */

@@ -1,0 +1,47 @@
+import { mkdir, readFile, rename } from 'node:fs/promises';
+import { join } from 'node:path';
+import { Value } from '@sinclair/typebox/value';
+import { EMPTY_STATE, InstallState } from '../update/journal.js';
+import type { StateStore } from '../update/ports.js';
+import { writeFileAtomic } from './atomic-file.js';
+
+export type LoadedState =
+  | { state: InstallState; found: 'none' | 'valid' }
+  | { state: InstallState; found: 'damaged'; detail: string };
+
+/** `<data>/state.json`: slots and install journal in one file, so that a commit is one rename. */
+export class InstallJournal implements StateStore {
+  private readonly path: string;
+  private tail: Promise<void> = Promise.resolve();
+
+  constructor(private readonly dataDirectory: string) {
+    this.path = join(dataDirectory, 'state.json');
+  }
+
+  /** Reads the state. A file that cannot be read as one is set aside as `state.json.damaged`. */
+  async load(): Promise<LoadedState> {
+    await mkdir(this.dataDirectory, { recursive: true });
+    let text: string;
+    try {
+      text = await readFile(this.path, 'utf8');
+    } catch (error) {
+      if ((error as NodeJS.ErrnoException).code === 'ENOENT') return { state: EMPTY_STATE, found: 'none' };
+      throw error;
+    }
+    try {
+      const value: unknown = JSON.parse(text);
+      const problem = Value.Errors(InstallState, value).First();
+      if (problem === undefined) return { state: value as InstallState, found: 'valid' };
+      throw new Error(`${problem.path}: ${problem.message}`);
+    } catch (error) {
+      await rename(this.path, `${this.path}.damaged`);
+      return { state: EMPTY_STATE, found: 'damaged', detail: (error as Error).message };
+    }
+  }
+
+  save(state: InstallState): Promise<void> {
+    const done = this.tail.then(() => writeFileAtomic(this.path, `${JSON.stringify(state)}\n`));
+    this.tail = done.catch(() => {});
+    return done;
+  }
+}

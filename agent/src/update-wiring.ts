@@ -1,0 +1,247 @@
+import { randomUUID } from 'node:crypto';
+import { openPackageDirectory } from '@vigie/models/package/package';
+import { PackageError } from '@vigie/models/package/package-error';
+import type { Event, ReleaseReference, Telemetry } from '@vigie/protocol';
+import { ChunkFetcher } from './io/chunk-fetcher.js';
+import { FleetConnection } from './io/fleet-connection.js';
+import { readGolden } from './io/golden-reader.js';
+import type { Identity } from './io/identity.js';
+import { InstallJournal } from './io/install-journal.js';
+import { SlotStore } from './io/slot-store.js';
+import type { Clock, DetectorFactory, LiveDetector } from './ports.js';
+import { UpdateCoordinator } from './update/coordinator.js';
+import type { InstallState } from './update/journal.js';
+import { LiveHistory } from './update/live-history.js';
+import type { Log, StoredPackage } from './update/ports.js';
+import { RunningModels } from './update/running-model.js';
+import type { UpdateStatus } from './update/status.js';
+
+export interface UpdaterDependencies {
+  live: LiveDetector;
+  factory: DetectorFactory;
+  clock: Clock;
+  dataDirectory: string;
+  /** Folder of the unpacked package that came with the agent; null: none. */
+  bundledPackage: string | null;
+  /** Null: stand-alone, without a fleet. */
+  identity: Identity | null;
+  log: Log;
+  agentVersion: string;
+  hardwareClass: string;
+  /** Score below which detections are not compared in a trial; the candidate's default threshold when absent. */
+  detectionFloor?: number;
+  /** What the command `snapshot` sends: the newest picture as JPEG; null when there is none. */
+  takeSnapshot?(): Promise<Uint8Array | null>;
+  /** Patience of the TUF client and the chunk fetcher per message, and of retries, ms; for tests. */
+  timing?: { messageMs?: number; retryMs?: { first: number; longest: number }; resendMs?: number };
+}
+
+export type UpdaterStatus = UpdateStatus & {
+  connected: boolean;
+  bootId: string;
+  outbox: { pending: number; dropped: number };
+};
+
+export interface Updater {
+  /** Starts the model of the best slot, then takes orders. Resolves once the initial model was started (or none could be). */
+  start(): Promise<void>;
+  status(): UpdaterStatus;
+  /** Journaled, then sent until the server has it. */
+  publishEvent(draft: Omit<Event, 'bootId' | 'sequence'>): void;
+  /** Sent if there is a connection, else forgotten. */
+  publishTelemetry(draft: Omit<Telemetry, 'bootId' | 'sequence'>): void;
+  /** The best picture of an event. Resolves false without a connection. */
+  publishSnapshot(eventId: string, jpeg: Uint8Array): Promise<boolean>;
+  /** Calls back at each change of phase, error or model. */
+  onPhase(listener: (status: UpdateStatus) => void): () => void;
+  stop(): Promise<void>;
+}
+
+/** Wires the update path of one board: identity, link, TUF, slots, journal, outbox. Nothing runs before `start`. */
+export async function startUpdater(dependencies: UpdaterDependencies): Promise<Updater> {
+  const { live, clock, dataDirectory, identity, log, timing = {} } = dependencies;
+  const bootId = randomUUID();
+  const journal = new InstallJournal(dataDirectory);
+  const loaded = await journal.load();
+  if (loaded.found === 'damaged') {
+    log.error(
+      { detail: loaded.detail },
+      'state.json was damaged and set aside; slots are filled anew from what the disk holds',
+    );
+  }
+  const running = new RunningModels(() => clock.wall());
+  const history = new LiveHistory();
+  const phaseListeners = new Set<(status: UpdateStatus) => void>();
+  const fleet =
+    identity === null
+      ? null
+      : new FleetConnection({
+          ...dependencies,
+          identity,
+          bootId,
+          messageTimeoutMs: timing.messageMs,
+          resendMs: timing.resendMs,
+        });
+  const slots = new SlotStore({
+    dataDirectory,
+    bundledDirectory: dependencies.bundledPackage,
+    chunks: fleet === null ? null : new ChunkFetcher({ link: fleet.link, timeoutMs: timing.messageMs }),
+  });
+  const bundled = await openBundled(dependencies);
+  const cleanups: (() => void)[] = [];
+  let coordinator: UpdateCoordinator | null = null;
+  let lastStatus: UpdateStatus | null = null;
+  let stopped = false;
+
+  const present = (): UpdateStatus =>
+    coordinator?.status ?? { ...IDLE, active: running.current, previous: loaded.state.previous };
+
+  const onChange = (status: UpdateStatus, terminal: boolean): void => {
+    lastStatus = status;
+    fleet?.report(status, terminal);
+    for (const listener of phaseListeners) listener(status);
+  };
+
+  /** From the best slot down: a package that does not verify or does not load is passed over. */
+  async function startInitial(): Promise<StoredPackage | null> {
+    const { active, previous } = loaded.state;
+    const choices = [active, previous].filter((slot): slot is ReleaseReference => slot !== null);
+    for (const choice of [
+      ...choices.map(
+        ({ digest }) =>
+          () =>
+            slots.open(digest),
+      ),
+      async () => bundled,
+    ]) {
+      const stored = await choice();
+      if (stored === null) continue;
+      try {
+        const detector = await dependencies.factory.spawn(stored.directory, 'live');
+        running.begin(referenceOf(stored));
+        // Nothing runs yet, so nothing is on trial: the pointer is turned for good, before any frame came.
+        live.turnTo(detector, stored.directory, 0).catch(() => {});
+        await live.commit();
+        log.info({ digest: stored.open.digest, version: stored.open.manifest.version }, 'initial model started');
+        return stored;
+      } catch (error) {
+        log.error({ directory: stored.directory, err: (error as Error).message }, 'a model could not be started');
+      }
+    }
+    log.warn({}, 'no model to start; waiting for a release');
+    return null;
+  }
+
+  function coordinate(started: StoredPackage | null): UpdateCoordinator | null {
+    if (fleet === null) return null;
+    const { releases, trustedKeys } = fleet;
+    return new UpdateCoordinator({
+      ports: {
+        clock,
+        live,
+        factory: dependencies.factory,
+        releases,
+        packages: slots,
+        readGolden,
+        history,
+        board: { agentVersion: dependencies.agentVersion, hardwareClass: dependencies.hardwareClass },
+      },
+      running,
+      store: journal,
+      state: stateAfterStart(loaded.state, started, bundled),
+      log,
+      deviceId: fleet.deviceId,
+      trustedKeys,
+      scoreFloor: dependencies.detectionFloor ?? null,
+      bundledDigest: bundled?.open.digest ?? null,
+      retryMs: timing.retryMs,
+      onChange,
+    });
+  }
+
+  return {
+    async start() {
+      await fleet?.outbox.open();
+      cleanups.push(
+        live.onResult((result) => {
+          history.add(result);
+          running.add(result);
+        }),
+      );
+      const started = await startInitial();
+      if (stopped) return;
+      coordinator = coordinate(started);
+      if (fleet === null || coordinator === null) return;
+      const taker = coordinator;
+      await fleet.start({
+        desired: (bytes) => taker.offer(bytes),
+        connected: () => taker.wake(),
+        status: () => taker.status,
+        get newestIssuedAt() {
+          return taker.newestIssuedAt;
+        },
+      });
+      onChange(taker.status, true);
+      taker.begin();
+    },
+    status: () => ({
+      ...present(),
+      connected: fleet?.link.connected ?? false,
+      bootId,
+      outbox: { pending: fleet?.outbox.size ?? 0, dropped: fleet?.outbox.dropped ?? 0 },
+    }),
+    publishEvent: (draft) => fleet?.put('events', draft),
+    publishTelemetry: (draft) => fleet?.telemetry(draft),
+    publishSnapshot: async (eventId, jpeg) => (await fleet?.snapshot(eventId, jpeg)) ?? false,
+    onPhase(listener) {
+      phaseListeners.add(listener);
+      if (lastStatus !== null) listener(lastStatus);
+      return () => phaseListeners.delete(listener);
+    },
+    async stop() {
+      stopped = true;
+      for (const cleanup of cleanups) cleanup();
+      await coordinator?.stop();
+      await fleet?.close();
+    },
+  };
+}
+
+const IDLE = {
+  generation: 0,
+  phase: 'IDLE',
+  error: null,
+  candidate: null,
+  swap: null,
+  progress: null,
+} as const;
+
+function referenceOf({ open }: StoredPackage): ReleaseReference {
+  return { name: open.manifest.name, version: open.manifest.version, digest: open.digest };
+}
+
+/** The slots as they are in truth: what was passed over at the start is no way back. */
+function stateAfterStart(
+  state: InstallState,
+  started: StoredPackage | null,
+  bundled: StoredPackage | null,
+): InstallState {
+  if (started === null || started === bundled) return { ...state, active: null, previous: null };
+  if (state.active?.digest === started.open.digest) return state;
+  return { ...state, active: referenceOf(started), previous: null };
+}
+
+/** Stand-alone there is nothing else to run, so a broken package ends the start; a fleet may send another. */
+async function openBundled({ bundledPackage, identity, log }: UpdaterDependencies): Promise<StoredPackage | null> {
+  if (bundledPackage === null) return null;
+  try {
+    return { directory: bundledPackage, open: await openPackageDirectory(bundledPackage) };
+  } catch (error) {
+    if (identity === null || !(error instanceof PackageError)) throw error;
+    log.error(
+      { directory: bundledPackage, code: error.code, err: error.message },
+      'the bundled package is passed over',
+    );
+    return null;
+  }
+}

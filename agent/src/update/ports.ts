@@ -1,0 +1,58 @@
+import type { GoldenFrame } from '@vigie/models/package/manifest';
+import type { OpenPackage } from '@vigie/models/package/package';
+import type { ContentRectangle, PlanarFrame } from '@vigie/models/runtime/frame';
+import type { ReleaseDescriptor, ReleaseReference } from '@vigie/protocol';
+import type { InstallState } from './journal.js';
+
+/** What the installer asks of the world. The adapters stand in `io/`; `update-wiring.ts` names them. */
+
+/** Structured log, as pino's. */
+export interface Log {
+  debug(fields: object, message: string): void;
+  info(fields: object, message: string): void;
+  warn(fields: object, message: string): void;
+  error(fields: object, message: string): void;
+}
+
+/** The publisher's signed word on a release. */
+export interface ReleaseSource {
+  /** Throws InstallError TUF_*, TARGET_UNKNOWN or DESCRIPTOR_INVALID. */
+  describe(release: ReleaseReference, signal: AbortSignal): Promise<ReleaseDescriptor>;
+}
+
+/** A package on the disk, checked whole. */
+export interface StoredPackage {
+  directory: string;
+  open: OpenPackage;
+}
+
+/** Packages on the disk, one folder per digest. */
+export interface PackageStore {
+  /** Bytes that this package's folder does not hold yet, and free bytes of the disk. */
+  survey(descriptor: ReleaseDescriptor, signal: AbortSignal): Promise<{ missingBytes: number; freeBytes: number }>;
+  /** Brings every file to the disk; fetches only what it does not hold. Throws InstallError CHUNK_*, DISK_FULL. */
+  fill(
+    descriptor: ReleaseDescriptor,
+    onProgress: (bytes: number, totalBytes: number) => void,
+    signal: AbortSignal,
+  ): Promise<{ fetchedBytes: number }>;
+  /** Checks the whole package. Throws InstallError FILE_CORRUPT, PACKAGE_INVALID, DIGEST_MISMATCH. */
+  verify(descriptor: ReleaseDescriptor): Promise<StoredPackage>;
+  /** Removes every package but these digests. */
+  keepOnly(digests: readonly string[]): Promise<void>;
+}
+
+/** A golden frame in the model's own size. */
+export interface GoldenPicture {
+  golden: GoldenFrame;
+  frame: PlanarFrame;
+  content: ContentRectangle;
+}
+
+/** Decodes the golden frames of a package. Throws InstallError PACKAGE_INVALID. */
+export type ReadGolden = (stored: StoredPackage) => Promise<GoldenPicture[]>;
+
+/** Keeps the state over a restart: atomically, newest wins. */
+export interface StateStore {
+  save(state: InstallState): Promise<void>;
+}

@@ -1,0 +1,20 @@
+import type { InstallErrorCode, InstallPhase, ReleaseReference, RunningModel, SwapReport } from '@vigie/protocol';
+
+export interface UpdateError {
+  code: InstallErrorCode;
+  message: string;
+}
+
+/** What the updater says of itself: the body of `reported`, and of the agent's own pages. */
+export interface UpdateStatus {
+  /** Newest accepted generation; 0 before the first. */
+  generation: number;
+  phase: 'IDLE' | InstallPhase;
+  /** Why the last install or the last desired state was refused. */
+  error: UpdateError | null;
+  active: RunningModel | null;
+  previous: ReleaseReference | null;
+  candidate: ReleaseReference | null;
+  swap: SwapReport | null;
+  progress: { bytes: number; totalBytes: number } | null;
+}

@@ -1,0 +1,141 @@
+#!/usr/bin/env node
+import { readFile } from 'node:fs/promises';
+import { resolve } from 'node:path';
+import { Value } from '@sinclair/typebox/value';
+import { BenchmarkResult } from '@vigie/protocol';
+import { Command, InvalidArgumentError } from 'commander';
+import { runEndToEnd } from './endtoend-command.js';
+import { runPipeline } from './pipeline-command.js';
+import { progress } from './progress.js';
+import { markdownReport } from './report.js';
+import { INT8_PACKAGE, MissingPieceError } from './rig/repository.js';
+import { runModel } from './run-command.js';
+import { runSwaps } from './swap-command.js';
+
+/** Exit codes: 0 every limit held, 1 a limit was missed or the measurement failed, 2 wrong use or something is missing. */
+const LIMIT_MISSED = 1;
+const WRONG_USE = 2;
+
+function count(text: string): number {
+  const value = Number(text);
+  if (!Number.isInteger(value) || value < 0 || value > 1_000_000)
+    throw new InvalidArgumentError('expected a whole number from 0 to 1000000');
+  return value;
+}
+
+function positive(text: string): number {
+  const value = Number(text);
+  if (!Number.isFinite(value) || value <= 0) throw new InvalidArgumentError('expected a number above 0');
+  return value;
+}
+
+function print(json: boolean | undefined, document: unknown): void {
+  if (json === true) process.stdout.write(`${JSON.stringify(document, null, 2)}\n`);
+}
+
+async function readResult(path: string): Promise<BenchmarkResult> {
+  const value: unknown = JSON.parse(await readFile(path, 'utf8'));
+  const problem = Value.Errors(BenchmarkResult, value).First();
+  if (problem !== undefined)
+    throw new MissingPieceError(
+      `${path}: ${problem.path || '/'}: ${problem.message}; give a result of vigie-bench --json`,
+    );
+  return value as BenchmarkResult;
+}
+
+const program = new Command('vigie-bench')
+  .description(
+    'Measures models, whole boards and model swaps. Progress on stderr; --json prints one result document on stdout.',
+  )
+  .configureOutput({ writeErr: (text) => process.stderr.write(text) })
+  .exitOverride((error) => process.exit(error.exitCode === 0 ? 0 : WRONG_USE));
+
+program
+  .command('run')
+  .description('latency of a model alone, by the path it takes in a board: preprocess, run, decode, NMS; one thread')
+  .argument('<package>', 'folder or .vigie file')
+  .option('--samples <n>', 'frames that count', count, 300)
+  .option('--warmup <n>', 'frames before them', count, 20)
+  .option('--json', 'print the result as JSON')
+  .action(async (path: string, options: { samples: number; warmup: number; json?: boolean }) => {
+    print(options.json, await runModel(resolve(path), options));
+  });
+
+program
+  .command('pipeline')
+  .description('CPU seconds per frame of the whole board over those of its unavoidable parts alone')
+  .option('--package <dir>', 'unpacked package', INT8_PACKAGE)
+  .option('--loops <n>', 'rounds of the clip per measurement', count, 4)
+  .option('--rounds <n>', 'measurements of each kind, taken in turn', count, 3)
+  .option('--max-ratio <ratio>', 'exit 1 above this', positive, 1.35)
+  .option('--json', 'print the result as JSON')
+  .action(async (options: { package: string; loops: number; rounds: number; maxRatio: number; json?: boolean }) => {
+    const { ok, result } = await runPipeline({
+      ...options,
+      package: resolve(options.package),
+      loops: Math.max(1, options.loops),
+      rounds: Math.max(1, options.rounds),
+    });
+    print(options.json, result);
+    if (!ok) process.exitCode = LIMIT_MISSED;
+  });
+
+program
+  .command('endtoend')
+  .description('frames per second that reach an MJPEG viewer when the source is unpaced')
+  .option('--package <dir>', 'unpacked package', INT8_PACKAGE)
+  .option('--frames <n>', 'frames to measure over', count, 460)
+  .option('--viewers <n>', 'MJPEG viewers', count, 1)
+  .option('--half-core', 'give the board half a core and 512 MiB (needs root and control groups)', false)
+  .option('--min-fps <fps>', 'exit 1 below this', positive, 11)
+  .option('--json', 'print the result as JSON')
+  .action(
+    async (options: {
+      package: string;
+      frames: number;
+      viewers: number;
+      halfCore: boolean;
+      minFps: number;
+      json?: boolean;
+    }) => {
+      const { ok, result } = await runEndToEnd({ ...options, package: resolve(options.package) });
+      print(options.json, result);
+      if (!ok) process.exitCode = LIMIT_MISSED;
+    },
+  );
+
+program
+  .command('swap')
+  .description('what a model swap does to the stream, counted by clients outside the board; FP32 and INT8 in turn')
+  .option('--swaps <n>', 'how many', count, 4)
+  .option('--half-core', 'give the board half a core and 512 MiB (needs root and control groups)', false)
+  .option('--steady <seconds>', 'undisturbed stream before each swap', positive, 6)
+  .option('--json', 'print the result as JSON')
+  .action(async (options: { swaps: number; halfCore: boolean; steady: number; json?: boolean }) => {
+    const { ok, result } = await runSwaps({
+      swaps: Math.max(1, options.swaps),
+      halfCore: options.halfCore,
+      steadyMs: options.steady * 1000,
+    });
+    print(options.json, result);
+    if (!ok) process.exitCode = LIMIT_MISSED;
+  });
+
+program
+  .command('report')
+  .description('Markdown tables from result documents')
+  .argument('<results...>', 'JSON files')
+  .option('--json', 'print {markdown, results} as JSON')
+  .action(async (paths: string[], options: { json?: boolean }) => {
+    const results = await Promise.all(paths.map(readResult));
+    const markdown = markdownReport(results);
+    if (options.json === true) print(true, { markdown, results });
+    else process.stdout.write(markdown);
+  });
+
+try {
+  await program.parseAsync();
+} catch (error) {
+  progress(`vigie-bench: ${(error as Error).message}`);
+  process.exitCode = error instanceof MissingPieceError ? WRONG_USE : LIMIT_MISSED;
+}

@@ -1,0 +1,106 @@
+import type { Presence, Reported } from '@vigie/protocol';
+
+/** A release as the server lists it. */
+export interface FleetRelease {
+  name: string;
+  version: string;
+  digest: string;
+  precision: string;
+  bytes: number;
+  state: string;
+}
+
+/** A device as the server knows it. */
+export interface FleetDevice {
+  id: string;
+  presence: Presence | null;
+  desired: { generation: number; release: { name: string; version: string; digest: string } | null } | null;
+  reported: Reported | null;
+}
+
+/** An event as the server stored it. */
+export interface FleetEvent {
+  id: string;
+  type: string;
+  trackId: number;
+}
+
+/** The server answered with an error; `status` and the problem document say which (RFC 9457). */
+export class FleetRequestError extends Error {
+  override readonly name = 'FleetRequestError';
+  constructor(
+    readonly status: number,
+    readonly request: string,
+    detail: string,
+  ) {
+    super(`${request} answered ${status}: ${detail}`);
+  }
+}
+
+/** Client of the fleet server's REST API with a bearer token. `base` like `http://127.0.0.1:8080`. */
+export class FleetClient {
+  constructor(
+    readonly base: string,
+    readonly token: string,
+  ) {}
+
+  async #request<T>(method: string, path: string, body?: Uint8Array | object): Promise<T> {
+    const raw = body instanceof Uint8Array;
+    const response = await fetch(`${this.base}${path}`, {
+      method,
+      headers: {
+        authorization: `Bearer ${this.token}`,
+        ...(body === undefined ? {} : { 'content-type': raw ? 'application/octet-stream' : 'application/json' }),
+      },
+      ...(body === undefined ? {} : { body: raw ? Buffer.from(body) : JSON.stringify(body) }),
+      signal: AbortSignal.timeout(30_000),
+    });
+    const text = await response.text();
+    if (!response.ok) throw new FleetRequestError(response.status, `${method} ${path}`, text.slice(0, 500));
+    return JSON.parse(text) as T;
+  }
+
+  /** True once the server answers. */
+  async healthy(): Promise<boolean> {
+    try {
+      return (await fetch(`${this.base}/health`, { signal: AbortSignal.timeout(5000) })).ok;
+    } catch {
+      return false;
+    }
+  }
+
+  /** Uploads the bytes of a `.vigie` file. */
+  publishRelease(archive: Uint8Array): Promise<FleetRelease> {
+    return this.#request('POST', '/api/v1/releases', archive);
+  }
+
+  async releases(): Promise<FleetRelease[]> {
+    return (await this.#request<{ items: FleetRelease[] }>('GET', '/api/v1/releases')).items;
+  }
+
+  /** A single-use token for one board. */
+  async enrollmentToken(): Promise<string> {
+    return (await this.#request<{ token: string }>('POST', '/api/v1/enrollment-tokens', {})).token;
+  }
+
+  /** Wants `name` at `version` on one device; returns the new generation. */
+  async assign(deviceId: string, name: string, version: string): Promise<number> {
+    const { assignments } = await this.#request<{ assignments: { deviceId: string; generation: number }[] }>(
+      'POST',
+      '/api/v1/assignments',
+      { devices: [deviceId], name, version },
+    );
+    const mine = assignments.find((assignment) => assignment.deviceId === deviceId);
+    if (mine === undefined) throw new Error(`the server assigned nothing to ${deviceId}`);
+    return mine.generation;
+  }
+
+  device(deviceId: string): Promise<FleetDevice> {
+    return this.#request('GET', `/api/v1/devices/${encodeURIComponent(deviceId)}`);
+  }
+
+  async events(deviceId: string, limit = 200): Promise<FleetEvent[]> {
+    const path = `/api/v1/events?device=${encodeURIComponent(deviceId)}&limit=${limit}`;
+    return (await this.#request<{ items: FleetEvent[] }>('GET', path)).items;
+  }
+}

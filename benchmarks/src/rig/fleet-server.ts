@@ -1,0 +1,57 @@
+import { FleetClient } from '../clients/fleet-client.js';
+import { runCommand } from './command.js';
+import type { ManagedProcess } from './managed-process.js';
+import { SERVER_CLI } from './repository.js';
+import type { Rig } from './rig.js';
+import { waitFor } from './wait.js';
+
+/** A running fleet server and the way in. */
+export interface FleetServer {
+  process: ManagedProcess;
+  client: FleetClient;
+  adminToken: string;
+  httpUrl: string;
+  mqttUrl: string;
+}
+
+/** `vigie-server init` in a fresh folder; the tokens are shown this once. */
+export async function initialiseServer(directory: string): Promise<{ adminToken: string; enrollmentToken: string }> {
+  const stdout = await runCommand('vigie-server init', process.execPath, [
+    SERVER_CLI,
+    'init',
+    '--data',
+    directory,
+    '--json',
+  ]);
+  return JSON.parse(stdout.toString('utf8')) as { adminToken: string; enrollmentToken: string };
+}
+
+/** Starts `vigie-server run` on an initialised folder and waits until it answers. */
+export async function startServer(
+  rig: Rig,
+  directory: string,
+  adminToken: string,
+  ports: { http: number; mqtt: number },
+): Promise<FleetServer> {
+  const httpUrl = `http://127.0.0.1:${ports.http}`;
+  const server = rig.start({
+    name: 'server',
+    command: process.execPath,
+    args: [
+      SERVER_CLI,
+      'run',
+      '--data',
+      directory,
+      '--http-port',
+      String(ports.http),
+      '--mqtt-port',
+      String(ports.mqtt),
+    ],
+  });
+  const client = new FleetClient(httpUrl, adminToken);
+  await waitFor('the fleet server to answer', () => client.healthy(), {
+    timeoutMs: 60_000,
+    guard: () => server.assertRunning(),
+  });
+  return { process: server, client, adminToken, httpUrl, mqttUrl: `mqtt://127.0.0.1:${ports.mqtt}` };
+}

@@ -1,0 +1,162 @@
+import { execFile, spawn } from 'node:child_process';
+import { readFile } from 'node:fs/promises';
+import { decodeMessage, deviceTopic, type MessageKind } from '@vigie/protocol';
+import { chromium } from 'playwright-core';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { waitFor } from '../benchmarks/src/rig/wait.js';
+import { House } from './support/house.js';
+
+/** Programs that are not ours and know nothing of us: Mosquitto's client, ffmpeg, a browser. */
+describe('clients that are not ours', () => {
+  const house = new House();
+  beforeAll(() => house.start(), 120_000);
+  afterAll(() => house.close());
+
+  /** Runs a program to its end; rejects with what it wrote on stderr. */
+  function run(program: string, args: string[]): Promise<{ stdout: string; stderr: string }> {
+    return new Promise((resolve, reject) => {
+      execFile(program, args, { timeout: 60_000, maxBuffer: 64 * 1024 * 1024 }, (error, stdout, stderr) => {
+        if (error === null) resolve({ stdout, stderr });
+        else reject(new Error(`${program}: ${error.message}\n${stderr}`));
+      });
+    });
+  }
+
+  it('mosquitto_sub reads reports, presence, telemetry and events of the device', async () => {
+    const { hostname, port } = new URL(house.server.mqttUrl);
+    const kinds = ['reported', 'presence', 'telemetry', 'events'] as const satisfies readonly MessageKind[];
+    const topics = kinds.map((kind) => deviceTopic(house.deviceId, kind));
+    const login = ['-h', hostname, '-p', port, '-u', 'operator', '-P', house.server.adminToken];
+    const filters = topics.flatMap((topic) => ['-t', topic]);
+    const client = spawn('mosquitto_sub', [...login, '-V', 'mqttv311', '-q', '1', '-F', '%t %p', ...filters]);
+    try {
+      let text = '';
+      let complaint = '';
+      client.stdout.on('data', (bytes: Buffer) => {
+        text += bytes.toString();
+      });
+      client.stderr.on('data', (bytes: Buffer) => {
+        complaint += bytes.toString();
+      });
+      await waitFor('a message of each kind', () => topics.every((topic) => text.includes(`${topic} {`)), {
+        timeoutMs: 60_000,
+        guard: () => {
+          if (client.exitCode !== null) throw new Error(`mosquitto_sub ended: ${complaint}`);
+        },
+      });
+      for (const line of text.split('\n').slice(0, -1)) {
+        const kind = kinds[topics.indexOf(line.slice(0, line.indexOf(' ')))];
+        const decoded = decodeMessage(kind, Buffer.from(line.slice(line.indexOf(' ') + 1)));
+        expect(decoded.ok, line).toBe(true);
+      }
+    } finally {
+      client.kill('SIGKILL');
+    }
+  }, 90_000);
+
+  it('mosquitto_sub with a wrong token is refused, and an operator may publish nothing', async () => {
+    const { hostname, port } = new URL(house.server.mqttUrl);
+    const topic = deviceTopic(house.deviceId, 'desired');
+    const at = ['-h', hostname, '-p', port, '-V', 'mqttv311', '-u', 'operator'];
+    await expect(run('mosquitto_sub', [...at, '-P', 'wrong', '-C', '1', '-W', '5', '-t', topic])).rejects.toThrow();
+    await run('mosquitto_pub', [
+      ...at,
+      '-P',
+      house.server.adminToken,
+      '-q',
+      '0',
+      '-r',
+      '-t',
+      topic,
+      '-m',
+      'forged',
+    ]).catch(() => undefined);
+    // Whatever the client was told: nothing retained of it may be there.
+    const seen = await run('mosquitto_sub', [...[...at, '-P', house.server.adminToken, '-W', '2', '-t', topic]]).catch(
+      () => ({ stdout: '' }),
+    );
+    expect(seen.stdout).not.toContain('forged');
+  });
+
+  it('ffprobe and ffmpeg read the MJPEG stream', async () => {
+    const url = house.board.client.streamUrl;
+    const probe = await run('ffprobe', [
+      ...['-v', 'error', '-f', 'mpjpeg', '-show_entries', 'stream=codec_name,width,height', '-of', 'json', url],
+    ]);
+    const [stream] = (JSON.parse(probe.stdout) as { streams: { codec_name: string; width: number; height: number }[] })
+      .streams;
+    expect(stream.codec_name).toBe('mjpeg');
+    expect(stream.width / stream.height).toBeCloseTo(640 / 360, 1);
+    const decoded = await run('ffmpeg', [
+      ...[
+        '-nostdin',
+        '-v',
+        'error',
+        '-f',
+        'mpjpeg',
+        '-i',
+        url,
+        '-frames:v',
+        '20',
+        '-progress',
+        'pipe:1',
+        '-f',
+        'null',
+        '-',
+      ],
+    ]);
+    expect(decoded.stdout).toMatch(/frame=20\b/);
+    expect(decoded.stderr).toBe('');
+  }, 60_000);
+
+  it("chromium shows the board's page: live pictures, the model and events", async () => {
+    const browser = await chromium.launch({
+      executablePath: process.env.VIGIE_CHROMIUM ?? '/usr/bin/chromium',
+      args: ['--no-sandbox', '--disable-gpu', '--disable-dev-shm-usage'],
+    });
+    try {
+      const page = await browser.newPage({ viewport: { width: 1200, height: 800 } });
+      const complaints: string[] = [];
+      page.on('pageerror', (error) => complaints.push(error.message));
+      page.on('console', (message) => {
+        if (message.type() === 'error') complaints.push(`${message.text()} ${message.location().url}`);
+      });
+      await page.goto(`${house.board.client.base}/`, { waitUntil: 'domcontentloaded' });
+      const picture = page.locator('img').first();
+      await expect
+        .poll(() => picture.evaluate((image) => (image as unknown as { naturalWidth: number }).naturalWidth), {
+          timeout: 20_000,
+        })
+        .toBeGreaterThan(0);
+      // The picture moves: two looks at what is on the screen differ.
+      const first = await picture.screenshot();
+      await expect.poll(async () => !first.equals(await picture.screenshot()), { timeout: 20_000 }).toBe(true);
+      await page.getByText(house.fp32.version).first().waitFor({ timeout: 20_000 });
+      await page
+        .getByText(/person/i)
+        .first()
+        .waitFor({ timeout: 40_000 });
+      const shot = house.rig.path('board-page.png');
+      await page.screenshot({ path: shot, fullPage: true });
+      expect((await readFile(shot)).length).toBeGreaterThan(10_000);
+      expect(complaints).toEqual([]);
+    } finally {
+      await browser.close();
+    }
+  }, 120_000);
+
+  it("chromium shows the server's page", async () => {
+    const browser = await chromium.launch({
+      executablePath: process.env.VIGIE_CHROMIUM ?? '/usr/bin/chromium',
+      args: ['--no-sandbox', '--disable-gpu', '--disable-dev-shm-usage'],
+    });
+    try {
+      const page = await browser.newPage();
+      const answer = await page.goto(`${house.server.httpUrl}/`);
+      expect(answer?.status()).toBe(200);
+      await page.getByText(/vigie/i).first().waitFor({ timeout: 10_000 });
+    } finally {
+      await browser.close();
+    }
+  }, 60_000);
+});

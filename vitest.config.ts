@@ -1,0 +1,17 @@
+import { defineConfig } from 'vitest/config';
+
+// VIGIE_FULL: '' leaves out *.full.test.ts (browser, other people's clients, half a core), '1' runs all, 'only' just those.
+const full = process.env.VIGIE_FULL ?? '';
+
+export default defineConfig({
+  test: {
+    environment: 'node',
+    include: full === 'only' ? ['**/*.full.test.ts'] : ['**/*.test.ts'],
+    exclude: ['**/node_modules/**', '**/dist/**', ...(full === '' ? ['**/*.full.test.ts'] : [])],
+    testTimeout: 30_000,
+    hookTimeout: 60_000,
+    // Many tests start real servers, ffmpeg and inference: more of them at once would only starve each other on two cores.
+    pool: 'forks',
+    maxWorkers: 2,
+  },
+});
