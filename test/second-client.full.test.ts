@@ -1,5 +1,5 @@
 import { execFile, spawn } from 'node:child_process';
-import { readFile } from 'node:fs/promises';
+import { join } from 'node:path';
 import { decodeMessage, deviceTopic, type MessageKind } from '@vigie/protocol';
 import { chromium } from 'playwright-core';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
@@ -11,6 +11,9 @@ describe('clients that are not ours', () => {
   const house = new House();
   beforeAll(() => house.start(), 120_000);
   afterAll(() => house.close());
+
+  /** Where a screenshot goes: VIGIE_SCREENSHOTS, to look at it, or the folder that ends with the test. */
+  const screenshot = (name: string): string => join(process.env.VIGIE_SCREENSHOTS ?? house.rig.directory, name);
 
   /** Runs a program to its end; rejects with what it wrote on stderr. */
   function run(program: string, args: string[]): Promise<{ stdout: string; stderr: string }> {
@@ -109,7 +112,7 @@ describe('clients that are not ours', () => {
     expect(decoded.stderr).toBe('');
   }, 60_000);
 
-  it("chromium shows the board's page: live pictures, the model and events", async () => {
+  it("chromium shows the board's page: live pictures, events, the model and its swap", async () => {
     const browser = await chromium.launch({
       executablePath: process.env.VIGIE_CHROMIUM ?? '/usr/bin/chromium',
       args: ['--no-sandbox', '--disable-gpu', '--disable-dev-shm-usage'],
@@ -131,21 +134,25 @@ describe('clients that are not ours', () => {
       // The picture moves: two looks at what is on the screen differ.
       const first = await picture.screenshot();
       await expect.poll(async () => !first.equals(await picture.screenshot()), { timeout: 20_000 }).toBe(true);
-      await page.getByText(house.fp32.version).first().waitFor({ timeout: 20_000 });
+      await expect.poll(() => page.locator('#version').textContent(), { timeout: 20_000 }).toBe(house.fp32.version);
       await page
-        .getByText(/person/i)
+        .locator('#events li', { hasText: /person #\d+/ })
         .first()
         .waitFor({ timeout: 40_000 });
-      const shot = house.rig.path('board-page.png');
-      await page.screenshot({ path: shot, fullPage: true });
-      expect((await readFile(shot)).length).toBeGreaterThan(10_000);
+      // A swap while the page is open: it shows the new model, and the picture goes on.
+      await house.server.client.assign(house.deviceId, house.int8.name, house.int8.version);
+      await page.locator('#swap.shown').waitFor({ timeout: 30_000 });
+      await expect.poll(() => page.locator('#version').textContent(), { timeout: 20_000 }).toBe(house.int8.version);
+      const then = await picture.screenshot();
+      await expect.poll(async () => !then.equals(await picture.screenshot()), { timeout: 20_000 }).toBe(true);
+      await page.screenshot({ path: screenshot('board-page.png'), fullPage: true });
       expect(complaints).toEqual([]);
     } finally {
       await browser.close();
     }
   }, 120_000);
 
-  it("chromium shows the server's page", async () => {
+  it("chromium shows the server's page: devices and releases, with the operator's token", async () => {
     const browser = await chromium.launch({
       executablePath: process.env.VIGIE_CHROMIUM ?? '/usr/bin/chromium',
       args: ['--no-sandbox', '--disable-gpu', '--disable-dev-shm-usage'],
@@ -154,7 +161,11 @@ describe('clients that are not ours', () => {
       const page = await browser.newPage();
       const answer = await page.goto(`${house.server.httpUrl}/`);
       expect(answer?.status()).toBe(200);
-      await page.getByText(/vigie/i).first().waitFor({ timeout: 10_000 });
+      await page.locator('#token').fill(house.server.adminToken);
+      await page.locator('#login button').click();
+      await page.locator('#devices tr', { hasText: house.deviceId }).waitFor({ timeout: 20_000 });
+      await page.locator('#releases tr', { hasText: house.int8.version }).waitFor({ timeout: 20_000 });
+      await page.screenshot({ path: screenshot('server-page.png'), fullPage: true });
     } finally {
       await browser.close();
     }

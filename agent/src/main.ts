@@ -80,11 +80,11 @@ async function wire(config: Config, log: Logger): Promise<RunningAgent> {
     log,
   });
   let camera: FfmpegCamera | null = null;
-  let modelFrame = DEFAULT_MODEL_FRAME;
+  const modelFrame = { ...DEFAULT_MODEL_FRAME };
   const loop = new FrameLoop({
     clock,
     factory,
-    frameSize: () => modelFrame,
+    frameSize: modelFrame,
     flow:
       config.source.lossless && source.kind === 'file'
         ? { pause: () => camera?.pause(), resume: () => camera?.resume() }
@@ -108,7 +108,7 @@ async function wire(config: Config, log: Logger): Promise<RunningAgent> {
   if (loop.active === null && identity === null && startPackage !== null) await loop.start(startPackage);
 
   const manifest = loop.directory === null ? null : readManifest(loop.directory);
-  if (manifest !== null) modelFrame = manifest.input;
+  if (manifest !== null) Object.assign(modelFrame, manifest.input);
   camera = new FfmpegCamera(
     {
       source,

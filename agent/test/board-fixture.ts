@@ -1,5 +1,4 @@
-import { mkdir, mkdtemp, writeFile } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
+import { mkdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { openPackageDirectory } from '@vigie/models/package/package';
 import sharp from 'sharp';
@@ -10,7 +9,7 @@ import { systemClock } from '../src/io/system-clock.js';
 import type { CapturedFrame, Detector, DetectorFactory, InferenceResult } from '../src/ports.js';
 import { startUpdater, type Updater, type UpdaterDependencies } from '../src/update-wiring.js';
 import { FrameLoop } from '../src/vision/live-detector.js';
-import { sha256 } from './fleet-fixture.js';
+import { scratchFolder, sha256 } from './fleet-fixture.js';
 
 const SIZE = 32;
 export const PERSON = { classId: 0, label: 'person', score: 0.9, box: [0.25, 0.25, 0.75, 0.75] as const };
@@ -22,7 +21,7 @@ export async function makePackage(
   version: string,
   options: { name?: string; modelBytes?: number; seed?: number; requires?: object } = {},
 ): Promise<string> {
-  const directory = await mkdtemp(join(tmpdir(), 'vigie-package-'));
+  const directory = scratchFolder();
   const model = noise(options.modelBytes ?? 300_000, options.seed ?? Number(version.replaceAll('.', '')));
   await mkdir(join(directory, 'golden'));
   await writeFile(join(directory, 'model.onnx'), model);
@@ -153,7 +152,7 @@ export interface BoardOptions {
 
 /** A board with a real frame loop, a real link and a real disk; frames come every 5 ms. */
 export async function startBoard(options: BoardOptions): Promise<Board> {
-  const data = options.data ?? (await mkdtemp(join(tmpdir(), 'vigie-data-')));
+  const data = options.data ?? scratchFolder();
   if (options.identity !== null && options.data === undefined) await writeIdentity(data, options.identity);
   const factory = new FakeFactory(options.behaviours);
   const live = new FrameLoop({

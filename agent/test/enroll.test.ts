@@ -1,11 +1,10 @@
-import { mkdtemp, readFile, stat, writeFile } from 'node:fs/promises';
+import { readFile, stat, writeFile } from 'node:fs/promises';
 import { createServer, type Server } from 'node:http';
-import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import { enroll } from '../src/io/enroll.js';
 import { identityPath, readIdentity } from '../src/io/identity.js';
-import { TestBroker, TestFleet } from './fleet-fixture.js';
+import { scratchFolder, TestBroker, TestFleet } from './fleet-fixture.js';
 
 let broker: TestBroker;
 let server: Server;
@@ -34,7 +33,7 @@ beforeEach(async () => {
   broker = await TestBroker.start();
   const { deviceId, mqtt, serverKeys, tufRoot } = new TestFleet(broker).identity;
   answer = { status: 201, body: { deviceId, mqtt, serverKeys, tufRoot } };
-  data = await mkdtemp(join(tmpdir(), 'vigie-enroll-'));
+  data = scratchFolder();
   server = createServer((incoming, outgoing) => {
     let text = '';
     incoming.on('data', (chunk) => {

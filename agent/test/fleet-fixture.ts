@@ -1,6 +1,8 @@
 import { createHash, generateKeyPairSync, type KeyObject, sign } from 'node:crypto';
+import { mkdtempSync, rmSync } from 'node:fs';
 import { readFile } from 'node:fs/promises';
 import { createServer, type Server } from 'node:net';
+import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { Key, Metadata, MetaFile, Root, Signature, Snapshot, TargetFile, Targets, Timestamp } from '@tufjs/models';
 import { chunksOf, describePackage } from '@vigie/models/package/descriptor';
@@ -21,7 +23,20 @@ import {
   tufTopic,
 } from '@vigie/protocol';
 import { Aedes } from 'aedes';
+import { afterAll } from 'vitest';
 import type { Identity } from '../src/io/identity.js';
+
+const scratch: string[] = [];
+afterAll(() => {
+  for (const folder of scratch) rmSync(folder, { recursive: true, force: true });
+});
+
+/** A folder that goes when the test file has ended. */
+export function scratchFolder(): string {
+  const folder = mkdtempSync(join(tmpdir(), 'vigie-test-'));
+  scratch.push(folder);
+  return folder;
+}
 
 /** Awaits a condition; says what was awaited when it does not come. */
 export async function until<T>(

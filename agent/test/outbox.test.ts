@@ -1,10 +1,10 @@
-import { appendFile, mkdtemp, readdir } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
+import { appendFile, readdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Event, Reply } from '@vigie/protocol';
 import { beforeEach, expect, test } from 'vitest';
 import { Outbox, type OutboxOptions } from '../src/io/outbox.js';
 import { silent } from './board-fixture.js';
+import { scratchFolder } from './fleet-fixture.js';
 
 const bootId = '11111111-2222';
 let directory: string;
@@ -45,7 +45,7 @@ const reply = (sequence: number, text = ''): Reply => ({
 });
 
 beforeEach(async () => {
-  directory = await mkdtemp(join(tmpdir(), 'vigie-outbox-'));
+  directory = scratchFolder();
   connected = true;
   sent = [];
   timers = [];

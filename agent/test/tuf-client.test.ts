@@ -1,12 +1,11 @@
-import { copyFile, mkdir, mkdtemp, readdir, readFile, rename, rm, writeFile } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
+import { copyFile, mkdir, readdir, readFile, rename, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { chunkTopic, type ReleaseReference, TUF_INDEX_TOPIC, tufTopic } from '@vigie/protocol';
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import { MqttLink } from '../src/io/mqtt-link.js';
 import { TufClient } from '../src/io/tuf-client.js';
 import { makePackage, silent } from './board-fixture.js';
-import { forger, sha256, TestBroker, TestFleet, until } from './fleet-fixture.js';
+import { forger, scratchFolder, sha256, TestBroker, TestFleet, until } from './fleet-fixture.js';
 
 let broker: TestBroker;
 let fleet: TestFleet;
@@ -35,7 +34,7 @@ beforeEach(async () => {
   now = Date.now();
   broker = await TestBroker.start();
   fleet = new TestFleet(broker);
-  directory = join(await mkdtemp(join(tmpdir(), 'vigie-tuf-')), 'tuf');
+  directory = join(scratchFolder(), 'tuf');
   release = await fleet.publish(await makePackage('1.0.0', { modelBytes: 1000 }), { chunks: false });
   link = new MqttLink({ ...fleet.identity.mqtt, deviceId: 'board-1', bootId: '00000000-0000', log: silent });
   link.start();

@@ -7,7 +7,7 @@ import { benchmarkResult } from './measure/platform.js';
 import { ms, progress } from './progress.js';
 import { startBoard } from './rig/board.js';
 import { freePorts } from './rig/free-port.js';
-import { AGENT_CLI, CLIP, requireFiles } from './rig/repository.js';
+import { AGENT_CLI, CLIP, requireFiles, requirePackage } from './rig/repository.js';
 import { Rig } from './rig/rig.js';
 
 export interface EndToEndOptions {
@@ -30,7 +30,8 @@ function gapsMs(viewer: MjpegClient, fromMs: number): number[] {
 
 /** Frames per second that reach an MJPEG viewer when the source is unpaced: capture, detection, drawing, encoding. */
 export async function runEndToEnd(options: EndToEndOptions): Promise<{ ok: boolean; result: BenchmarkResult }> {
-  requireFiles([AGENT_CLI, CLIP, options.package]);
+  requireFiles([AGENT_CLI, CLIP]);
+  requirePackage(options.package);
   const { manifest, digest } = await openPackageDirectory(options.package);
   const rig = new Rig();
   try {

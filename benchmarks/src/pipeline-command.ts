@@ -7,7 +7,7 @@ import { benchmarkResult } from './measure/platform.js';
 import { ms, progress } from './progress.js';
 import { startBoard } from './rig/board.js';
 import { freePorts } from './rig/free-port.js';
-import { AGENT_CLI, CLIP, CLIP_FRAMES, requireFiles } from './rig/repository.js';
+import { AGENT_CLI, CLIP, CLIP_FRAMES, requireFiles, requirePackage } from './rig/repository.js';
 import { Rig } from './rig/rig.js';
 
 export interface PipelineOptions {
@@ -64,7 +64,8 @@ async function measureRound(options: PipelineOptions): Promise<Round> {
  * parts measured alone in the same run: `session.run` on that model, ffmpeg decode and scale of that clip.
  */
 export async function runPipeline(options: PipelineOptions): Promise<{ ok: boolean; result: BenchmarkResult }> {
-  requireFiles([AGENT_CLI, CLIP, options.package]);
+  requireFiles([AGENT_CLI, CLIP]);
+  requirePackage(options.package);
   const rounds: Round[] = [];
   for (let number = 1; number <= options.rounds; number += 1) {
     const round = await measureRound(options);

@@ -7,7 +7,7 @@ import { measureModel } from './measure/model-job.js';
 import { percentiles } from './measure/percentiles.js';
 import { benchmarkResult } from './measure/platform.js';
 import { ms, progress } from './progress.js';
-import { CLIP, requireFiles } from './rig/repository.js';
+import { CLIP, requireFiles, requirePackage } from './rig/repository.js';
 
 export interface RunOptions {
   warmup: number;
@@ -28,7 +28,8 @@ async function withPackageDirectory<T>(path: string, use: (directory: string) =>
 
 /** Latency of a model alone, one thread, by the path it takes in a board's inference child, on frames of the clip. */
 export async function runModel(path: string, options: RunOptions): Promise<BenchmarkResult> {
-  requireFiles([CLIP, path]);
+  requireFiles([CLIP]);
+  requirePackage(path);
   progress(`${options.warmup} frames of warm-up, then ${options.samples} samples`);
   const model = await withPackageDirectory(path, (directory) =>
     measureModel({ mode: 'detector', directory, clip: CLIP, ...options }),

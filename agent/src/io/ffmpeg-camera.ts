@@ -13,7 +13,7 @@ import {
 } from './ffmpeg-arguments.js';
 import { type FramePipe, readFrames } from './frame-pipe.js';
 import { type FramePart, FrameRing } from './frame-ring.js';
-import { type ProbeResult, probeSource } from './source-probe.js';
+import { probeSource } from './source-probe.js';
 import { Watchdog } from './watchdog.js';
 
 export interface FfmpegCameraOptions extends CaptureOptions {
@@ -28,7 +28,8 @@ export interface FfmpegCameraDependencies {
   log: { info(fields: object, message: string): void; warn(fields: object, message: string): void };
   /** 0 ≤ value < 1, for jitter. */
   random(): number;
-  probe?: (source: CaptureOptions['source'], signal: AbortSignal) => Promise<ProbeResult>;
+  /** How a pipe of ffmpeg is read; straight into the slots by default. */
+  readPipe?: typeof readFrames;
 }
 
 const RETRY_FIRST_MS = 1000;
@@ -134,7 +135,7 @@ export class FfmpegCamera implements Camera {
 
   async #connect(): Promise<void> {
     const { source } = this.#options;
-    const probe = await (this.#dependencies.probe ?? probeSource)(source, this.#abort.signal);
+    const probe = await probeSource(source, this.#abort.signal);
     if (this.#stopped) return;
     if (!probe.ok) this.#retry(probe.reason);
     else this.#capture(probe.info);
@@ -155,9 +156,10 @@ export class FfmpegCamera implements Camera {
     child.stderr?.on('data', (chunk: Buffer) => {
       errors = (errors + chunk.toString('utf8')).slice(-STDERR_BYTES);
     });
+    const readPipe = this.#dependencies.readPipe ?? readFrames;
     this.#pipes = {
-      model: readFrames(child.stdio[MODEL_FD] as Socket, 'model', ring),
-      view: readFrames(child.stdio[VIEW_FD] as Socket, 'view', ring),
+      model: readPipe(child.stdio[MODEL_FD] as Socket, 'model', ring),
+      view: readPipe(child.stdio[VIEW_FD] as Socket, 'view', ring),
     };
     this.#watchdog.start();
     log.info({ source: redactCredentials(this.#options.source.url), ...info, view: this.#view }, 'capture started');

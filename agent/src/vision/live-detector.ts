@@ -11,38 +11,17 @@ import type {
 } from '../ports.js';
 import { DropCounter } from './drops.js';
 import { Listeners } from './listeners.js';
+import { type Trial, TurnError } from './live-trial.js';
 import { Mailbox } from './mailbox.js';
 import { RespawnBackoff } from './respawn-backoff.js';
 
 export interface LiveDetectorOptions {
   clock: Clock;
   factory: DetectorFactory;
-  /** Size of the planes the camera delivers. */
-  frameSize(): Pick<ModelFrameSpec, 'width' | 'height'>;
+  /** Size of the planes the camera delivers; read for each frame. */
+  readonly frameSize: Readonly<Pick<ModelFrameSpec, 'width' | 'height'>>;
   /** Holds the source instead of dropping a frame; null: the latest frame wins. */
   flow: { pause(): void; resume(): void } | null;
-}
-
-/** A turn of the pointer that was refused or did not reach its first result. */
-export class TurnError extends Error {
-  override readonly name = 'TurnError';
-  readonly code: 'TRIAL_RUNNING' | 'NO_TRIAL' | 'CANDIDATE_DIED' | 'TURNED_BACK';
-
-  constructor(code: TurnError['code'], message: string) {
-    super(message);
-    this.code = code;
-  }
-}
-
-interface Trial {
-  candidate: Detector;
-  compareEvery: number;
-  seen: number;
-  /** The model before: its child while that lives, and where to load it again. */
-  warm: Detector | null;
-  previousDirectory: string | null;
-  /** Waits for the candidate's first result. */
-  first: { resolve(result: FrameResult): void; reject(error: TurnError): void } | null;
 }
 
 /**
@@ -214,7 +193,7 @@ export class FrameLoop implements LiveDetector {
   }
 
   #detect(detector: Detector, frame: CapturedFrame): Promise<InferenceResult> {
-    const { width, height } = this.#options.frameSize();
+    const { width, height } = this.#options.frameSize;
     return detector.detect(frame.model, width, height, frame.content);
   }
 

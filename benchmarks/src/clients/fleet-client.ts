@@ -23,6 +23,8 @@ export interface FleetEvent {
   id: string;
   type: string;
   trackId: number;
+  /** RFC 3339, by the board's clock. */
+  startedAt: string;
 }
 
 /** The server answered with an error; `status` and the problem document say which (RFC 9457). */

@@ -12,7 +12,7 @@ export function hintFor(error: unknown, logs: string): string {
   if (/ffmpeg.*ENOENT|ENOENT.*ffmpeg|spawn ffprobe ENOENT/.test(`${logs} ${String(error)}`)) {
     return 'ffmpeg is missing: apt-get install ffmpeg';
   }
-  if (error instanceof MissingPieceError) return 'start the demo with "npm run demo", which installs and builds first';
+  if (error instanceof MissingPieceError) return 'nothing was started';
   if (error instanceof CameraError)
     return 'check --source with ffprobe; RTSP needs user and password in the URL if the camera has them';
   if (error instanceof SwapRefusedError) return 'the board keeps the model it had; the code says what it did not like';

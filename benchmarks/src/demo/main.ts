@@ -1,4 +1,4 @@
-import { readdirSync } from 'node:fs';
+import { existsSync, readdirSync } from 'node:fs';
 import { runCommand } from '../rig/command.js';
 import {
   AGENT_CLI,
@@ -17,12 +17,17 @@ import { type DemoOptions, parseDemoOptions } from './options.js';
 import { type DemoReport, emptyReport } from './report.js';
 import { type DemoWorld, tellStory } from './story.js';
 
-async function checkPrerequisites(): Promise<void> {
+async function checkPrerequisites({ source }: DemoOptions): Promise<void> {
   requireFiles([AGENT_CLI, SERVER_CLI, CLIP, FP32_PACKAGE, INT8_PACKAGE]);
   for (const tool of ['ffmpeg', 'ffprobe']) {
     await runCommand(tool, tool, ['-version']).catch(() => {
       throw new MissingPieceError(`${tool} does not run: apt-get install ffmpeg`);
     });
+  }
+  if (source !== undefined && !/^[a-z][a-z0-9+.-]+:/i.test(source) && !existsSync(source)) {
+    throw new MissingPieceError(
+      `--source ${source} does not exist; give a video file, rtsp://…, http://… or /dev/videoN`,
+    );
   }
 }
 
@@ -49,7 +54,7 @@ async function main(options: DemoOptions): Promise<number> {
   let rig: Rig | undefined;
   let exitCode = 0;
   try {
-    await checkPrerequisites();
+    await checkPrerequisites(options);
     rig = new Rig(options.data, options.keep);
     narrator.title('Vigie: one board, one fleet server, a model swap while you watch');
     const world = await tellStory(rig, options, narrator, report);

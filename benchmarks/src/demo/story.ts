@@ -39,10 +39,10 @@ export interface DemoWorld {
   tokenFile: string;
 }
 
-/** Starts of events that the server has stored: distinct ids. */
-async function storedEvents(observers: Observers): Promise<number> {
+/** Events that began after `sinceWallMs` and that the server has stored: distinct ids. */
+async function storedEvents(observers: Observers, sinceWallMs: number): Promise<number> {
   const events = await observers.fleet.events(observers.deviceId);
-  return new Set(events.map((event) => event.id)).size;
+  return new Set(events.filter((event) => Date.parse(event.startedAt) >= sinceWallMs).map((event) => event.id)).size;
 }
 
 async function inSync(observers: Observers): Promise<FleetDevice> {
@@ -70,7 +70,7 @@ function published(report: DemoReport, release: PublishedRelease): string {
 }
 
 /** Watches until the scene has shown itself: events of both walkers, or a while of somebody's own camera. */
-async function watchScene(observers: Observers, narrator: Narrator, own: boolean): Promise<void> {
+async function watchScene(observers: Observers, narrator: Narrator, own: boolean, sinceWallMs: number): Promise<void> {
   const { viewer, live, guard } = observers;
   const started = performance.now();
   await waitFor('frames at the viewer', () => viewer.frames.length >= 10, { timeoutMs: 20_000, guard });
@@ -85,7 +85,7 @@ async function watchScene(observers: Observers, narrator: Narrator, own: boolean
   }
   await waitFor('the first detection', () => live.detections > 0, { timeoutMs: SCENE_PATIENCE_MS, guard });
   narrator.done('somebody walks in: first detection');
-  await waitFor('events of both walkers', async () => (await storedEvents(observers)) >= WALKERS, {
+  await waitFor('events of both walkers', async () => (await storedEvents(observers, sinceWallMs)) >= WALKERS, {
     timeoutMs: SCENE_PATIENCE_MS,
     everyMs: 250,
     guard,
@@ -159,7 +159,7 @@ export async function tellStory(
 
   narrator.step('Enrolling one board and starting it');
   const board = await startDemoBoard(rig, server, boardPort, options.source ?? CLIP, own);
-  narrator.done(`its camera delivers; no model yet. Page: ${board.client.base}`);
+  narrator.done(`its camera delivers${fresh ? '; no model yet' : ''}. Page: ${board.client.base}`);
 
   narrator.step('Publishing the FP32 release and assigning it to the board');
   const fp32 = await publishDirectory(server.client, FP32_PACKAGE);
@@ -172,7 +172,8 @@ export async function tellStory(
   narrator.step(own ? 'Watching your source' : 'Watching the yard');
   const observers = await connectObservers(rig, server, board, DEVICE, reports);
   const watchingSince = performance.now();
-  await watchScene(observers, narrator, own);
+  const watchingSinceWall = Date.now();
+  await watchScene(observers, narrator, own, watchingSinceWall);
 
   narrator.step('Publishing the INT8 release and swapping it in while we watch');
   const int8 = await publishDirectory(server.client, INT8_PACKAGE);
@@ -194,7 +195,7 @@ export async function tellStory(
   const device = await inSync(observers);
   narrator.done('the server has the board’s report: in sync');
   fillFigures(report, observers, watchingSince);
-  report.events = await storedEvents(observers);
+  report.events = await storedEvents(observers, watchingSinceWall);
   report.swap = {
     framesMissed: figures.framesMissed,
     longestGapMs: rounded(figures.longestGapMs),

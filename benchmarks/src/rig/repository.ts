@@ -26,7 +26,13 @@ export class MissingPieceError extends Error {
   override readonly name = 'MissingPieceError';
 }
 
-/** Throws MissingPieceError for the first path that does not exist. */
+/** Throws MissingPieceError when there is nothing at a path that the user gave. */
+export function requirePackage(path: string): void {
+  if (!existsSync(path))
+    throw new MissingPieceError(`there is no package at ${path}; give a folder with a manifest.yaml`);
+}
+
+/** Throws MissingPieceError for the first path of the repository that does not exist. */
 export function requireFiles(paths: readonly string[]): void {
   for (const path of paths) {
     if (!existsSync(path))
