@@ -13,5 +13,6 @@ export default defineConfig({
     // Many tests start real servers, ffmpeg and inference: more of them at once would only starve each other on two cores.
     pool: 'forks',
     maxWorkers: 2,
+    env: { ORT_DISABLE_TELEMETRY: '1' },
   },
 });

@@ -204,7 +204,14 @@ export class Board implements BoardView {
     updater.publishEvent(draft);
     this.live.broadcastEvent(event);
     log.info(
-      { event: draft.id, type: draft.type, track: draft.trackId, label: draft.label, score: draft.score },
+      {
+        event: draft.id,
+        type: draft.type,
+        track: draft.trackId,
+        label: draft.label,
+        score: draft.score,
+        frame: draft.frame.sequence,
+      },
       'event',
     );
     if (draft.type === 'start' && updater.status().connected) void this.sendSnapshot(draft.id);

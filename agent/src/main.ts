@@ -10,7 +10,7 @@ import { AnnotatedStream } from './io/annotated-stream.js';
 import { BoardSensors, hardwareClass } from './io/board-sensors.js';
 import { parseSource, SourceError } from './io/ffmpeg-arguments.js';
 import { FfmpegCamera } from './io/ffmpeg-camera.js';
-import { HttpServerError, startHttpServer } from './io/http-server.js';
+import { HttpServerError, refuseOpenAddress, startHttpServer } from './io/http-server.js';
 import { type Identity, IdentityError, readIdentity } from './io/identity.js';
 import { InferenceChildFactory } from './io/inference-child.js';
 import { systemClock } from './io/system-clock.js';
@@ -66,6 +66,8 @@ export async function startAgent(config: Config): Promise<RunningAgent> {
 async function wire(config: Config, log: Logger): Promise<RunningAgent> {
   const clock = systemClock;
   const source = parseSource(config.source.url);
+  // What is wrong with the configuration is said before anything starts.
+  refuseOpenAddress(config.http.host, config.http.token || undefined);
   const dataDirectory = config.data.directory;
   prepareDataDirectory(dataDirectory);
   const identity = await readIdentity(dataDirectory);
@@ -135,8 +137,9 @@ async function wire(config: Config, log: Logger): Promise<RunningAgent> {
   const stopParts = async () => {
     await started.stop();
     board.stop();
-    await loop.stop();
+    // The updater first: an install under way must not take the loop's end for a dead candidate.
     await updater.stop();
+    await loop.stop();
   };
   const http = await startHttpServer({ host, port, token: token || undefined }, board).catch(async (error: unknown) => {
     await stopParts();

@@ -12,8 +12,8 @@ export interface FramePipe {
 
 /**
  * Lets the kernel write straight into the ring's slots: a second net.Socket with `onread` takes the pipe over from the
- * stream that child_process made (which offers no buffer of ours; measured on Node 20, 22 and 24: 12 reads, 652 KB of garbage
- * and 0.1 ms less per frame). Where that handle cannot be had, chunks are copied once into the slot.
+ * stream that child_process made (which offers no buffer of ours). At 640 × 360 that is 12 reads and 652 KB of garbage less
+ * per frame, 30 to 70 MB less resident memory on Node 20 to 24, and 0.1 ms less on Node 20. Where that handle cannot be had, chunks are copied once into the slot.
  */
 export function readFrames(stream: Socket, part: FramePart, ring: FrameRing): FramePipe {
   const handle = (stream as unknown as { _handle?: object | null })._handle;

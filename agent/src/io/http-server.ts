@@ -54,14 +54,18 @@ const ROUTES: Readonly<Record<string, Readonly<Partial<Record<'GET' | 'POST', Ha
   '/predict': { POST: predict },
 };
 
+/** Throws HttpServerError TOKEN_REQUIRED for an address that other machines reach, without a token. */
+export function refuseOpenAddress(host: string, token: string | undefined): void {
+  if (token !== undefined || isLoopback(host)) return;
+  throw new HttpServerError(
+    'TOKEN_REQUIRED',
+    `http.host: "${host}" is reachable from other machines; set http.token, or use 127.0.0.1`,
+  );
+}
+
 /** Listens and answers until closed. Throws HttpServerError when it cannot or must not. */
 export async function startHttpServer(options: HttpServerOptions, board: BoardView): Promise<RunningHttpServer> {
-  if (options.token === undefined && !isLoopback(options.host)) {
-    throw new HttpServerError(
-      'TOKEN_REQUIRED',
-      `http.host: "${options.host}" is reachable from other machines; set http.token, or use 127.0.0.1`,
-    );
-  }
+  refuseOpenAddress(options.host, options.token);
   const server = createServer(
     { headersTimeout: 10_000, requestTimeout: 30_000, keepAliveTimeout: 5000, maxHeaderSize: 16_384 },
     (request, response) => void answer(request, response, options, board),

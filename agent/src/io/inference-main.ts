@@ -59,6 +59,10 @@ async function load(directory: string, options: { threads: number; threshold: nu
   return { model, ready };
 }
 
+// A signal to the whole process group (Ctrl-C, a service manager) is the agent's to act on: it stops its children itself, and
+// a child outlives the agent by no more than the end of its socket.
+for (const signal of ['SIGINT', 'SIGTERM'] as const) process.on(signal, () => {});
+
 const { values } = parseArgs({
   options: {
     package: { type: 'string' },

@@ -3,6 +3,7 @@ import { join } from 'node:path';
 import { type OpenPackage, openPackageDirectory } from '@vigie/models/package/package';
 import { loadOnnxDetector } from '@vigie/models/runtime/onnx-session';
 import { makePreprocessor } from '@vigie/models/runtime/preprocess';
+import '@vigie/models/runtime/onnx-session-telemetry';
 import { InferenceSession, Tensor } from 'onnxruntime-node';
 import { runCommand } from '../rig/command.js';
 import { decodeArguments, modelFrameFilter, splitFrames } from './clip-frames.js';

@@ -28,9 +28,9 @@ export interface DeviceView {
   telemetry: Telemetry | null;
 }
 
-/** Is what the device runs what is wanted of it? A model that has seen no frame yet proves nothing. */
+/** Is what the device runs what is wanted of it? A model that has seen no frame yet, or is still judged, proves nothing. */
 export function isInSync(desired: Desired | null, reported: Reported | null): boolean {
-  if (desired?.release == null || reported?.active == null) return false;
+  if (desired?.release == null || reported?.active == null || reported.phase === 'TRIAL') return false;
   return reported.active.release.digest === desired.release.digest && reported.active.framesRun > 0;
 }
 

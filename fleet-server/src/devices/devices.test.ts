@@ -77,6 +77,7 @@ describe('isInSync', () => {
   it('wants the digest active and frames run', () => {
     expect(isInSync(desired, running(release.digest, 1))).toBe(true);
     expect(isInSync(desired, running(release.digest, 0))).toBe(false);
+    expect(isInSync(desired, { ...running(release.digest, 9), phase: 'TRIAL' })).toBe(false);
     expect(isInSync(desired, running('b'.repeat(64), 9))).toBe(false);
     expect(isInSync(desired, null)).toBe(false);
     expect(isInSync(null, running(release.digest, 1))).toBe(false);

@@ -1,3 +1,4 @@
+import '../runtime/onnx-session-telemetry.js';
 import { InferenceSession, Tensor } from 'onnxruntime-node';
 import type { Range } from './arithmetic.js';
 import { DataType, decodeModel, encodeModel } from './onnx-proto.js';

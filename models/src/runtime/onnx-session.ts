@@ -1,6 +1,7 @@
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { performance } from 'node:perf_hooks';
+import './onnx-session-telemetry.js';
 import { env, InferenceSession, Tensor } from 'onnxruntime-node';
 import { sha256Hex } from '../package/digest.js';
 import type { InputSpec, Manifest } from '../package/manifest.js';
