@@ -1,6 +1,6 @@
 import { defineConfig } from 'vitest/config';
 
-// VIGIE_FULL: '' leaves out *.full.test.ts (browser, other people's clients, half a core), '1' runs all, 'only' just those.
+// VIGIE_FULL: '' leaves out *.full.test.ts (browser, other people's clients, real clips), '1' runs all, 'only' just those.
 const full = process.env.VIGIE_FULL ?? '';
 
 export default defineConfig({

@@ -9,7 +9,7 @@ import { root, setUp } from './lib/setup.mjs';
 const HELP = `npm test -- [--full] [vitest options and filters]
 
 Installs what is missing, builds and runs the tests of all workspaces. \`npm run test:full\` (or --full) runs them and then
-the files named *.full.test.ts: a browser, clients that are not ours, half a processor core. Ends with one line
+the files named *.full.test.ts: a browser, clients that are not ours, real clips. Ends with one line
 "N passed, N failed, N skipped", after the reason of each skipped test.
 `;
 

@@ -79,7 +79,9 @@ export interface Detector {
   promote(): void;
   /** Ends the child after the call in flight. */
   close(): Promise<void>;
-  /** Runs once when the child has died unasked. */
+  /** Ends a child that answers too late, at once; for its listeners it has crashed. */
+  kill(reason: string): void;
+  /** Runs once when the child has died unasked; soon, when it is dead already. */
   onCrash(listener: (reason: string) => void): void;
 }
 

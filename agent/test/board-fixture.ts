@@ -121,6 +121,9 @@ export class FakeFactory implements DetectorFactory {
       promote: () => {
         live = true;
       },
+      kill: (reason) => {
+        for (const listener of crashListeners) listener(reason);
+      },
       close: async () => {
         this.living.delete(detector);
       },

@@ -83,6 +83,19 @@ describe('an inference child', () => {
     await until('the child to be off the list', () => factory.pids.size === 0);
   });
 
+  it('that died before anyone listened is told of all the same', async () => {
+    const { detector } = await spawn();
+    process.kill(detector.pid, 'SIGKILL');
+    while (
+      await detector.detect(PLANES, 320, 320).then(
+        () => true,
+        () => false,
+      )
+    );
+    const reason = await new Promise<string>((resolve) => detector.onCrash(resolve));
+    expect(reason).toBe('SIGKILL');
+  });
+
   it('that hangs is killed', async () => {
     const { detector } = await spawn({ frameTimeoutMs: 300 });
     process.kill(detector.pid, 'SIGSTOP');

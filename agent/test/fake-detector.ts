@@ -48,6 +48,10 @@ export class FakeDetector implements Detector {
     this.promoted = true;
   }
 
+  kill(reason: string): void {
+    void this.crash(reason);
+  }
+
   async close(): Promise<void> {
     this.closed = true;
   }

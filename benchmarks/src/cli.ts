@@ -29,8 +29,9 @@ function positive(text: string): number {
   return value;
 }
 
-function print(json: boolean | undefined, document: unknown): void {
-  if (json === true) process.stdout.write(`${JSON.stringify(document, null, 2)}\n`);
+/** The result on stdout: the document itself for programs, a table of its figures for people. */
+function print(json: boolean | undefined, result: BenchmarkResult): void {
+  process.stdout.write(json === true ? `${JSON.stringify(result, null, 2)}\n` : `\n${markdownReport([result])}`);
 }
 
 async function readResult(path: string): Promise<BenchmarkResult> {
@@ -129,8 +130,7 @@ program
   .action(async (paths: string[], options: { json?: boolean }) => {
     const results = await Promise.all(paths.map(readResult));
     const markdown = markdownReport(results);
-    if (options.json === true) print(true, { markdown, results });
-    else process.stdout.write(markdown);
+    process.stdout.write(options.json === true ? `${JSON.stringify({ markdown, results }, null, 2)}\n` : markdown);
   });
 
 try {

@@ -143,8 +143,15 @@ export class ChildDetector implements Detector {
     if (this.#ended === null) this.#promote(this.pid);
   }
 
+  kill(reason: string): void {
+    this.#kill('CHILD_DIED', reason);
+  }
+
   onCrash(listener: (reason: string) => void): void {
-    this.#crashListeners.push(listener);
+    const ended = this.#ended;
+    if (ended === null) this.#crashListeners.push(listener);
+    // Who turns to a child that died a moment ago must hear of it, or would wait for its frames.
+    else if (!this.#closing) queueMicrotask(() => listener(ended.reason));
   }
 
   async close(): Promise<void> {

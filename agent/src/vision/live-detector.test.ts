@@ -189,6 +189,32 @@ describe('a crash', () => {
     expect([crashes[0].digest, loop.directory, loop.restarts]).toEqual(['B', 'A', 1]);
   });
 
+  it('is what a candidate that hangs on a frame comes to: the warm model takes over and sees the next frame', async () => {
+    const { loop, a, clock, crashes, results } = await setUp();
+    const b = new FakeDetector('B');
+    const turned = expect(loop.turnTo(b, 'B', 1)).rejects.toMatchObject({ code: 'CANDIDATE_DIED' });
+    loop.offer(fakeFrame(1));
+    loop.offer(fakeFrame(2));
+    clock.advance(1999);
+    await settle();
+    expect([loop.active, crashes]).toEqual([b, []]);
+    clock.advance(1);
+    await turned;
+    await settle();
+    expect(loop.active).toBe(a);
+    await a.answer();
+    expect(order(results)).toBe('2A');
+    expect(clock.pending).toBe(0);
+  });
+
+  it("of a model without another at hand is for the child's own timeout to tell", async () => {
+    const { loop, a, clock } = await setUp();
+    loop.offer(fakeFrame(1));
+    clock.advance(60_000);
+    await settle();
+    expect([loop.active, a.busy]).toEqual([a, true]);
+  });
+
   it('of candidate and warm model loads the previous one again', async () => {
     const { loop, a, clock, factory } = await setUp();
     const b = new FakeDetector('B');

@@ -11,7 +11,7 @@ import type {
 } from '../ports.js';
 import { DropCounter } from './drops.js';
 import { Listeners } from './listeners.js';
-import { type Trial, TurnError } from './live-trial.js';
+import { stallLimitMs, type Trial, TurnError } from './live-trial.js';
 import { Mailbox } from './mailbox.js';
 import { RespawnBackoff } from './respawn-backoff.js';
 
@@ -46,6 +46,8 @@ export class FrameLoop implements LiveDetector {
   #comparing: Detector | null = null;
   #held = false;
   #lastSequence = 0;
+  /** What the last frame took in its child, ms. */
+  #lastMs = 0;
   #cancelRespawn: (() => void) | null = null;
   #stopped = false;
   #lastStartError: string | null = null;
@@ -122,6 +124,7 @@ export class FrameLoop implements LiveDetector {
         seen: 0,
         warm: this.#active,
         previousDirectory: this.#directory,
+        stallMs: stallLimitMs(this.#lastMs),
         first: { resolve, reject },
       };
     });
@@ -179,8 +182,11 @@ export class FrameLoop implements LiveDetector {
   async #run(detector: Detector, frame: CapturedFrame): Promise<void> {
     this.#busy = true;
     const startedAt = this.#options.clock.now();
+    const stopWatching = this.#watchCandidate(detector);
     const inferred = await this.#detect(detector, frame).catch(() => null);
+    stopWatching();
     const doneAt = this.#options.clock.now();
+    this.#lastMs = doneAt - startedAt;
     this.#busy = false;
     if (inferred === null) this.#drop(frame, 'detector-died');
     // The next frame is on its way to the child before anyone looks at this result.
@@ -190,6 +196,14 @@ export class FrameLoop implements LiveDetector {
     const { digest } = detector;
     const stagesMs = { capture: startedAt - capturedAt, ...inferred.stagesMs };
     this.#publish(detector, { sequence, capturedAt, doneAt, digest, detections: inferred.detections, stagesMs }, frame);
+  }
+
+  /** With a warm model at hand, a hanging candidate blinds the board no longer than `stallMs`. */
+  #watchCandidate(detector: Detector): () => void {
+    const trial = this.#trial;
+    if (trial === null || detector !== trial.candidate || trial.warm === null) return () => {};
+    const { stallMs } = trial;
+    return this.#options.clock.after(stallMs, () => detector.kill(`no answer within ${Math.round(stallMs)} ms`));
   }
 
   #detect(detector: Detector, frame: CapturedFrame): Promise<InferenceResult> {

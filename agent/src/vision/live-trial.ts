@@ -11,6 +11,16 @@ export class TurnError extends Error {
   }
 }
 
+/** Frames wait while a candidate thinks, and the warm model could have them: so long it may take for one, ms … */
+const STALL_MS = 2000;
+/** … or so many times the previous model's time, on a board that is slow itself. */
+const STALL_FACTOR = 10;
+
+/** When a candidate is given up in the middle of a frame, ms. `previousMs`: what the model before took for its last one. */
+export function stallLimitMs(previousMs: number): number {
+  return Math.max(STALL_MS, STALL_FACTOR * previousMs);
+}
+
 /** A candidate that is live while the model before it stays warm. */
 export interface Trial {
   candidate: Detector;
@@ -19,6 +29,8 @@ export interface Trial {
   /** The model before: its child while that lives, and where to load it again. */
   warm: Detector | null;
   previousDirectory: string | null;
+  /** Patience for one frame, ms. */
+  stallMs: number;
   /** Waits for the candidate's first result. */
   first: { resolve(result: FrameResult): void; reject(error: TurnError): void } | null;
 }
