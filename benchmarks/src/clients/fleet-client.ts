@@ -86,11 +86,11 @@ export class FleetClient {
   }
 
   /** Wants `name` at `version` on one device; returns the new generation. */
-  async assign(deviceId: string, name: string, version: string): Promise<number> {
+  async assign(deviceId: string, name: string, version: string, retry = false): Promise<number> {
     const { assignments } = await this.#request<{ assignments: { deviceId: string; generation: number }[] }>(
       'POST',
       '/api/v1/assignments',
-      { devices: [deviceId], name, version },
+      { devices: [deviceId], name, version, ...(retry ? { retry } : {}) },
     );
     const mine = assignments.find((assignment) => assignment.deviceId === deviceId);
     if (mine === undefined) throw new Error(`the server assigned nothing to ${deviceId}`);
