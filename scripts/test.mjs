@@ -9,7 +9,7 @@ import { root, setUp } from './lib/setup.mjs';
 const HELP = `npm test -- [--full] [vitest options and filters]
 
 Installs what is missing, builds and runs the tests of all workspaces. \`npm run test:full\` (or --full) runs them and then
-the files named *.full.test.ts: a browser, clients that are not ours, real clips. Ends with one line
+the files named *.full.test.ts: a browser, clients that are not ours, real clips, emulated boards. Ends with one line
 "N passed, N failed, N skipped", after the reason of each skipped test.
 `;
 
@@ -46,7 +46,12 @@ if (given.includes('--help') || given.includes('-h')) {
 }
 const full = given.includes('--full');
 const args = given.filter((arg) => arg !== '--full');
-const programs = full ? ['ffmpeg', 'mosquitto', 'mosquitto_sub', 'chromium'] : ['ffmpeg'];
+// The emulators of other processors run on x86-64 only.
+const emulators =
+  process.arch === 'x64'
+    ? ['qemu-x86_64-static', 'qemu-aarch64-static', '/usr/aarch64-linux-gnu/lib/libstdc++.so.6']
+    : [];
+const programs = full ? ['ffmpeg', 'mosquitto', 'mosquitto_sub', 'chromium', ...emulators] : ['ffmpeg'];
 await orFail(() => setUp({ programs }));
 
 const runs = [await runVitest('', args)];

@@ -16,6 +16,9 @@ const DEBIAN_PACKAGE = {
   mosquitto_sub: 'mosquitto-clients',
   mosquitto: 'mosquitto',
   chromium: 'chromium',
+  'qemu-aarch64-static': 'qemu-user-static',
+  'qemu-x86_64-static': 'qemu-user-static',
+  '/usr/aarch64-linux-gnu/lib/libstdc++.so.6': 'libstdc++6-arm64-cross',
 };
 
 function checkNode() {
@@ -60,11 +63,14 @@ export async function installPackages({ quiet }) {
   writeFileSync(stampFile, stamp);
 }
 
+/** A program on PATH, or a file by its absolute path. */
+const isThere = (program) => (program.startsWith('/') ? existsSync(program) : which(program) !== null);
+
 /** Installs Debian packages for programs that are missing; says how to when it may not. */
 export async function installPrograms(programs, { quiet }) {
-  const missing = programs.filter((program) => which(program) === null);
+  const missing = programs.filter((program) => !isThere(program));
   if (missing.length === 0) return;
-  const packages = missing.map((program) => DEBIAN_PACKAGE[program] ?? program);
+  const packages = [...new Set(missing.map((program) => DEBIAN_PACKAGE[program] ?? program))];
   const byHand = `Missing: ${missing.join(', ')}. Install with: apt-get install ${packages.join(' ')} (as root), then try again.`;
   const prefix = rootPrefix();
   if (prefix === null || which('apt-get') === null) throw new SetupError(byHand);
