@@ -29,7 +29,7 @@ const anyOf = (...names) =>
 
 const tests = '\\.test\\.ts$|/test/';
 const pure =
-  '^(agent/protocol/src/|agent/src/(vision|update)/|fleet-server/src/(registry|gates|rollout|devices)/|models/src/runtime/(?!onnx-session))';
+  '^(agent/protocol/src/|agent/src/(vision|update)/|fleet-server/src/(registry|gates|rollout|devices)/|models/src/runtime/(?!onnx-session|tfjs-|load-model))';
 /** Programs (and the parts of their command line) put adapters together; nobody else names one. */
 const compositionRoots = '(main|cli|[a-z-]+-cli|[a-z-]+-command|[a-z-]+-wiring)\\.ts$';
 
@@ -93,7 +93,7 @@ module.exports = {
       severity: 'error',
       from: { path: pure, pathNot: tests },
       to: {
-        path: '(^|node_modules/)(mqtt|ws|sharp|pino|fluent-ffmpeg|tuf-js|onnxruntime-node|aedes|fastify|@electric-sql/pglite|drizzle-orm|fflate)(/|$)|models/(src/|dist/)?runtime/onnx-session',
+        path: '(^|node_modules/)(mqtt|ws|sharp|pino|fluent-ffmpeg|tuf-js|onnxruntime-node|@tensorflow|aedes|fastify|@electric-sql/pglite|drizzle-orm|fflate)(/|$)|models/(src/|dist/)?runtime/(onnx-session|tfjs-|load-model)',
       },
     },
     {

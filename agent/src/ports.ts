@@ -16,7 +16,7 @@ export interface Clock {
 }
 
 /** The size and shape in which the camera scales frames for the model. */
-export type ModelFrameSpec = Pick<InputSpec, 'width' | 'height' | 'resize' | 'pad'>;
+export type ModelFrameSpec = Pick<InputSpec, 'width' | 'height' | 'resize' | 'pad' | 'anchor'>;
 
 /**
  * One captured frame in buffers that are used again: valid until `release()` is called, never after.

@@ -3,7 +3,8 @@ import { Command, InvalidArgumentError } from 'commander';
 import { PackageError } from './package/package-error.js';
 import { withPackage } from './package/package-path.js';
 import { decodePicture } from './package/picture.js';
-import { type LoadedModel, loadOnnxDetector } from './runtime/onnx-session.js';
+import type { LoadedModel } from './runtime/detector.js';
+import { loadModel } from './runtime/load-model.js';
 
 interface PictureResult {
   image: string;
@@ -27,7 +28,7 @@ export function detectCommand(): Command {
     )
     .action(async (path: string, images: string[], options: { threshold?: number; json?: boolean }) => {
       const results = await withPackage(path, async (directory, open) => {
-        const model = await loadOnnxDetector(directory, open, { threshold: options.threshold });
+        const model = await loadModel(directory, open, { threshold: options.threshold });
         try {
           const found: PictureResult[] = [];
           for (const image of images) found.push(await detectInPicture(model, image));

@@ -1,48 +1,100 @@
 import { readFile, rename, rm, writeFile } from 'node:fs/promises';
-import { basename, dirname, join } from 'node:path';
+import { basename } from 'node:path';
 import { Command, InvalidArgumentError, Option } from 'commander';
-import { MANIFEST_FILE } from './package/limits.js';
-import type { InputSpec } from './package/manifest.js';
-import { parseManifest } from './package/manifest-file.js';
-import type { QuantizeTarget } from './quantize/arithmetic.js';
-import { inputTensors, listPictures } from './quantize/calibration-pictures.js';
-import { type QuantizeReport, quantizeOnnx, readPictureModel } from './quantize/quantize-onnx.js';
+import { sha256Hex } from './package/digest.js';
+import { type QuantizeTarget, WEIGHT_LIMIT } from './quantize/arithmetic.js';
+import { CALIBRATION_METHODS, type CalibrationMethod, DEFAULT_PERCENTILE } from './quantize/calibrate-method.js';
+import { readPictureModel } from './quantize/calibrate-model.js';
+import { toHalfWeights } from './quantize/fp16.js';
+import { type FullReport, reportMarkdown } from './quantize/layer-report.js';
+import { decodeModel, encodeModel } from './quantize/onnx-proto.js';
+import { type InputOverrides, inputSpecOf, readManifestBeside } from './quantize/quantize-input.js';
+import { runQuantize } from './quantize/quantize-run.js';
+import { stepProgress } from './quantize-progress.js';
 
-interface Options {
-  calibration: string;
+interface Options extends InputOverrides {
+  calibration?: string;
   out: string;
+  precision: 'int8' | 'fp16';
   target: QuantizeTarget;
+  method: CalibrationMethod | 'auto';
+  percentile?: number;
   quantile: number;
   headroom: number;
-  color?: 'RGB' | 'BGR';
-  mean?: number[];
-  std?: number[];
-  resize?: 'stretch' | 'letterbox';
+  input: 'auto' | 'uint8' | 'float32';
+  exclude: string[];
+  report: string[];
+  maxDrop?: number;
+  data?: string;
   json?: boolean;
 }
 
 /** `vigie-models quantize FP32.onnx --calibration DIR --out INT8.onnx` */
 export function quantizeCommand(): Command {
   return new Command('quantize')
-    .description('static INT8 (QDQ: u8 activations, s8 weights per channel) of an FP32 detector, opset 13 or newer')
+    .description('static INT8 (QDQ: 8-bit activations, s8 weights per channel) of an FP32 model, opset 7 or newer')
     .argument(
       '<model>',
       'the FP32 .onnx file; a manifest.yaml beside it that names it tells how pixels become its input',
     )
-    .requiredOption('--calibration <dir>', 'a folder of some 20 to 200 typical pictures')
-    .requiredOption('--out <file>', 'the INT8 .onnx file to write; replaced when it exists')
+    .requiredOption('--out <file>', 'the .onnx file to write; replaced when it exists')
+    .option('--calibration <dir>', 'a folder of some 20 to 200 typical pictures; needed for int8')
     .addOption(
-      new Option('--target <target>', 'portable: 7-bit weights, right on every processor; x64: 8-bit, needs VNNI')
-        .choices(['portable', 'x64'])
+      new Option(
+        '--precision <precision>',
+        'fp16: weights of 16 bits, half the file, the speed of FP32; no calibration',
+      )
+        .choices(['int8', 'fp16'])
+        .default('int8'),
+    )
+    .addOption(
+      new Option(
+        '--target <target>',
+        'portable: 7-bit weights, right on every processor; x64: 8-bit, needs VNNI; arm64: 8-bit, signed activations',
+      )
+        .choices(Object.keys(WEIGHT_LIMIT))
         .default('portable'),
     )
-    .option(
-      '--quantile <share>',
-      'share of the pictures whose extremes count; 1 is min-max; SiLU and depthwise networks want about 0.9',
-      parseShare,
-      1,
+    .addOption(
+      new Option(
+        '--method <method>',
+        'how ranges follow from the pictures; auto holds out every fifth picture and takes what comes nearest to FP32 on them',
+      )
+        .choices([...CALIBRATION_METHODS, 'auto'])
+        .default('minmax'),
     )
-    .option('--headroom <factor>', 'widens the measured ranges; for pictures tamer than real life', parseHeadroom, 1)
+    .option(
+      '--percentile <percent>',
+      `percentile: share of the values kept (default: ${DEFAULT_PERCENTILE})`,
+      parsePercent,
+    )
+    .option('--quantile <share>', 'minmax: share of the pictures whose extremes count; 1 is all', parseShare, 1)
+    .option('--headroom <factor>', 'widens the ranges; for pictures tamer than real life', parseHeadroom, 1)
+    .addOption(
+      new Option(
+        '--input <type>',
+        'uint8: the picture’s bytes, scaling folded into the model; auto: uint8 where nothing must be folded',
+      )
+        .choices(['auto', 'uint8', 'float32'])
+        .default('auto'),
+    )
+    .option('--exclude <node>', 'leave this node in float, by name; may be repeated', collect, [])
+    .option(
+      '--max-drop <loss>',
+      'put layers back to float, worst first, until no more is lost than this, 0..1',
+      parseLoss,
+    )
+    .option(
+      '--data <dataset>',
+      'labels to judge --max-drop by (COCO, YOLO, VOC, a folder per class): AP50 or accuracy; without: agreement with ' +
+        'the float model on held-out calibration pictures',
+    )
+    .option(
+      '--report <file>',
+      'write the report per layer (signal to noise, ranges) as .json or .md; may be repeated',
+      collect,
+      [],
+    )
     .addOption(new Option('--color <order>', "channel order; default: the manifest's, or RGB").choices(['RGB', 'BGR']))
     .option('--mean <values>', "three numbers, subtracted; default: the manifest's, or 0,0,0", parseTriple)
     .option('--std <values>', "three numbers, divided by; default: the manifest's, or 1,1,1", parseDivisors)
@@ -52,64 +104,81 @@ export function quantizeCommand(): Command {
       'after',
       '\nThe INT8 model takes the picture as uint8, bytes as they are, when all channels share one std and one whole mean.',
     )
-    .action(async (path: string, options: Options) => {
+    .action(async (path: string, options: Options, command: Command) => {
+      const reports = checkedReports(options.report, command);
+      if (options.data !== undefined && options.maxDrop === undefined && reports.length === 0)
+        command.error('error: --data goes with --max-drop or --report');
       const bytes = await readFile(path);
-      const { name, width, height } = readPictureModel(bytes);
-      const input = await inputOf(path, { name, width, height }, options);
-      const pictures = await listPictures(options.calibration);
-      const { bytes: out, report } = await quantizeOnnx(bytes, inputTensors(pictures, input), {
-        target: options.target,
-        scaling: { mean: input.mean ?? [0, 0, 0], std: input.std ?? [1, 1, 1] },
-        quantile: options.quantile,
-        headroom: options.headroom,
-        onPicture: progress(pictures.length),
-      });
-      await writeWhole(options.out, out);
-      if (options.json) console.log(JSON.stringify({ file: options.out, ...report }));
-      else printReport(options.out, report);
+      if (options.precision === 'fp16') {
+        await writeHalf(bytes, options);
+        return;
+      }
+      if (options.calibration === undefined)
+        command.error("error: required option '--calibration <dir>' not specified");
+      const report = await quantize(path, bytes, options.calibration!, options, reports.length > 0);
+      for (const file of reports) {
+        const text = file.endsWith('.md') ? reportMarkdown(report) : `${JSON.stringify(report, null, 2)}\n`;
+        await writeWhole(file, Buffer.from(text));
+      }
+      if (options.json) console.log(JSON.stringify(report));
+      else printReport(report);
     });
 }
 
-async function inputOf(
+async function quantize(
   path: string,
-  model: Pick<InputSpec, 'name' | 'width' | 'height'>,
+  bytes: Buffer,
+  calibration: string,
   options: Options,
-): Promise<InputSpec> {
-  const manifestPath = join(dirname(path), MANIFEST_FILE);
-  const text = await readFile(manifestPath, 'utf8').catch((error: NodeJS.ErrnoException) => {
-    if (error.code === 'ENOENT') return undefined;
-    throw error;
-  });
-  const manifest = text === undefined ? undefined : parseManifest(text);
-  const known = manifest?.model.file === basename(path) ? manifest.input : undefined;
-  const input: InputSpec = {
-    ...known,
-    ...model,
-    layout: 'NCHW',
-    dtype: 'float32',
-    color: options.color ?? known?.color ?? 'RGB',
-    mean: options.mean ?? known?.mean,
-    std: options.std ?? known?.std,
-    resize: options.resize ?? known?.resize ?? 'stretch',
-  };
+  measure: boolean,
+): Promise<FullReport> {
+  const reading = await readManifestBeside(path);
+  const input = inputSpecOf(readPictureModel(bytes), reading?.manifest.input, options);
   process.stderr.write(
     `input "${input.name}" ${input.width}x${input.height} ${input.color} ${input.resize}, mean ${input.mean ?? 0}, ` +
-      `std ${input.std ?? 1} (${known ? manifestPath : 'no manifest beside the model: defaults and options'})\n`,
+      `std ${input.std ?? 1} (${reading ? 'manifest.yaml beside the model' : 'no manifest beside the model: defaults and options'})\n`,
   );
-  return input;
-}
-
-/** One line that moves on a terminal; a line every tenth otherwise. */
-function progress(total: number): (done: number) => void {
-  return (done) => {
-    if (process.stderr.isTTY) process.stderr.write(`\rcalibrating ${done}/${total}${done === total ? '\n' : ''}`);
-    else if (done === total || done % Math.ceil(total / 10) === 0) {
-      process.stderr.write(`calibrating ${done}/${total}\n`);
-    }
+  const { target, method, quantile, percentile, headroom, maxDrop, data } = options;
+  const result = await runQuantize({
+    ...{ modelPath: path, bytes, input, reading, calibration, target, method, quantile, percentile, headroom },
+    ...{ maxDrop, data, measure, inputType: options.input, exclude: new Set(options.exclude) },
+    onProgress: stepProgress(),
+  });
+  await writeWhole(options.out, result.built.bytes);
+  return {
+    file: options.out,
+    sha256: sha256Hex(result.built.bytes),
+    ...result.built.report,
+    methods: result.methods,
+    maxDrop: result.drop,
+    quality: result.quality,
   };
 }
 
-/** Written beside the target and renamed: a full disk leaves no half model under the final name. */
+async function writeHalf(bytes: Buffer, options: Options): Promise<void> {
+  const { notes } = readPictureModel(bytes);
+  // of the file as it is: no operator has to change for 16-bit weights
+  const model = decodeModel(bytes);
+  const { tensors, tooLarge } = toHalfWeights(model);
+  const out = encodeModel(model);
+  await writeWhole(options.out, out);
+  const report = {
+    file: options.out,
+    precision: 'fp16',
+    tensors,
+    tooLarge,
+    bytesBefore: bytes.length,
+    bytesAfter: out.length,
+  };
+  if (options.json) console.log(JSON.stringify({ ...report, sha256: sha256Hex(out) }));
+  else {
+    const left = tooLarge.length > 0 ? `, ${tooLarge.length} left in FP32 (values beyond 65504)` : '';
+    console.log(`${options.out}: ${bytes.length} -> ${out.length} bytes, ${tensors} weight tensors in FP16${left}`);
+  }
+  if (notes.length > 0 && !options.json) process.stderr.write('the graph itself is unchanged\n');
+}
+
+/** Written beside the target and renamed: a full disk leaves no half file under the final name. */
 async function writeWhole(path: string, bytes: Uint8Array): Promise<void> {
   const partial = `${path}.partial`;
   try {
@@ -120,18 +189,53 @@ async function writeWhole(path: string, bytes: Uint8Array): Promise<void> {
   }
 }
 
-function printReport(file: string, report: QuantizeReport): void {
+function printReport(report: FullReport): void {
+  for (const note of report.notes) console.log(note);
+  const back = report.maxDrop?.backToFloat.length ?? 0;
+  if (report.methods)
+    console.log(
+      `methods, dB at the outputs: ${report.methods.map((m) => `${m.method} ${m.score.toFixed(1)}`).join(', ')}`,
+    );
+  if (report.maxDrop) {
+    const { metric, floatScore, score, backToFloat } = report.maxDrop;
+    console.log(`${metric}: float ${floatScore.toFixed(4)}, this model ${score.toFixed(4)}`);
+    if (back > 0) console.log(`back to float: ${backToFloat.join(', ')}`);
+  }
+  const worst = report.quality?.layers.slice(0, 5).map((l) => `${l.name} ${l.ownSqnr.toFixed(1)}`);
+  if (worst) console.log(`worst layers, dB by themselves: ${worst.join(', ')}`);
   console.log(
-    `${file}: ${report.bytesBefore} -> ${report.bytesAfter} bytes, target ${report.target}, input ${report.inputType}, ` +
-      `${report.convolutions} convolutions in INT8, ${report.floatConvolutions.length} left in float, ` +
-      `calibrated on ${report.pictures} pictures`,
+    `${basename(report.file)}: ${report.bytesBefore} -> ${report.bytesAfter} bytes, target ${report.target}, input ` +
+      `${report.inputType}, ${report.convolutions} layers in INT8, ${report.floatConvolutions.length} left in float, ` +
+      `calibrated by ${report.calibration} on ${report.pictures} pictures`,
   );
+}
+
+function checkedReports(files: string[], command: Command): string[] {
+  const wrong = files.find((file) => !/\.(json|md)$/.test(file));
+  if (wrong !== undefined) command.error(`error: --report ${wrong}: give a name that ends in .json or .md`);
+  return files;
+}
+
+function collect(value: string, before: string[]): string[] {
+  return [...before, value];
 }
 
 function parseShare(text: string): number {
   const share = Number(text);
   if (text.trim() !== '' && share > 0 && share <= 1) return share;
   throw new InvalidArgumentError('give a share above 0, up to 1.');
+}
+
+function parsePercent(text: string): number {
+  const percent = Number(text);
+  if (text.trim() !== '' && percent >= 50 && percent <= 100) return percent;
+  throw new InvalidArgumentError('give percent from 50 to 100, such as 99.99.');
+}
+
+function parseLoss(text: string): number {
+  const loss = Number(text);
+  if (text.trim() !== '' && loss >= 0 && loss <= 1) return loss;
+  throw new InvalidArgumentError('give a loss from 0 to 1, such as 0.01 for one point.');
 }
 
 function parseHeadroom(text: string): number {

@@ -248,7 +248,7 @@ describe('what cannot be quantized is refused by name', () => {
     ['an empty file', new Uint8Array(0), 'NOT_ONNX'],
     [
       'an old opset',
-      smallModel(SIZE, [conv], [weights], ['out'], { opsetImport: [{ version: 11 }] }),
+      smallModel(SIZE, [conv], [weights], ['out'], { opsetImport: [{ version: 6 }] }),
       'OPSET_UNSUPPORTED',
     ],
     [

@@ -94,6 +94,9 @@ describe('captureArguments', () => {
       '[m]scale=320:180:flags=bilinear,format=gbrp,pad=320:320:0:70:0x727272[model]',
     );
     expect(contentRectangle(info, model)).toEqual({ x: 0, y: 70 / 320, width: 1, height: 180 / 320 });
+    const topLeft = { ...model, anchor: 'top-left' } as const;
+    expect(captureArguments(options({ model: topLeft }), info).join(' ')).toContain(',pad=320:320:0:0:0x727272[model]');
+    expect(contentRectangle(info, topLeft)).toEqual({ x: 0, y: 0, width: 1, height: 180 / 320 });
   });
 });
 

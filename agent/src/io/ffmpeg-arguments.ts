@@ -1,5 +1,6 @@
 import { resolve } from 'node:path';
 import type { ContentRectangle } from '@vigie/models/runtime/frame';
+import { letterbox, type PixelRectangle } from '@vigie/models/runtime/letterbox';
 import ffmpeg from 'fluent-ffmpeg';
 import type { ModelFrameSpec } from '../ports.js';
 
@@ -135,7 +136,7 @@ export function viewSize(info: SourceInfo, viewWidth: number): { width: number; 
   return { width: even(info.width * factor), height: even(info.height * factor) };
 }
 
-/** Where the picture stands inside the model's frame, 0..1: everything when stretched, a centred part when letterboxed. */
+/** Where the picture stands inside the model's frame, 0..1: everything when stretched, a part when letterboxed. */
 export function contentRectangle(info: SourceInfo, model: ModelFrameSpec): ContentRectangle {
   const content = contentPixels(info, model);
   return {
@@ -146,17 +147,9 @@ export function contentRectangle(info: SourceInfo, model: ModelFrameSpec): Conte
   };
 }
 
-function contentPixels(info: SourceInfo, model: ModelFrameSpec): ContentRectangle {
+function contentPixels(info: SourceInfo, model: ModelFrameSpec): PixelRectangle {
   if (model.resize === 'stretch') return { x: 0, y: 0, width: model.width, height: model.height };
-  const factor = Math.min(model.width / info.width, model.height / info.height);
-  const width = Math.max(1, Math.min(model.width, Math.round(info.width * factor)));
-  const height = Math.max(1, Math.min(model.height, Math.round(info.height * factor)));
-  return {
-    x: Math.floor((model.width - width) / 2),
-    y: Math.floor((model.height - height) / 2),
-    width,
-    height,
-  };
+  return letterbox(info.width, info.height, model.width, model.height, model.anchor);
 }
 
 /** The filter graph: an optional rate limit, then one branch for the model and one for viewers. */

@@ -2,7 +2,7 @@ import { readSync, writeSync } from 'node:fs';
 import { parseArgs } from 'node:util';
 import { openPackageDirectory } from '@vigie/models/package/package';
 import { PackageError } from '@vigie/models/package/package-error';
-import { loadOnnxDetector } from '@vigie/models/runtime/onnx-session';
+import { loadModel } from '@vigie/models/runtime/load-model';
 import {
   ANSWER,
   CHILD_FD,
@@ -47,7 +47,7 @@ async function load(directory: string, options: { threads: number; threshold: nu
   const { manifest } = open;
   // Never above the package's own threshold: its golden frames are tested with what this child returns.
   const threshold = Math.min(options.threshold, manifest.thresholds.default) * options.floorRatio;
-  const model = await loadOnnxDetector(directory, open, { threshold, threads: options.threads });
+  const model = await loadModel(directory, open, { threshold, threads: options.threads });
   const ready: ReadyAnswer = {
     digest: open.digest,
     name: manifest.name,

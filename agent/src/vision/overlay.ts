@@ -1,6 +1,7 @@
 import type { Box } from '@vigie/models/runtime/detection';
 import { GLYPH_HEIGHT, textWidth } from './font.js';
 import { type Color, drawText, fillPolygon, fillRectangle, type Raster, shadeRectangle, strokeBox } from './raster.js';
+import { isWholeFrame } from './whole-frame.js';
 
 /** What is drawn on a frame, and what its viewers are told of it. */
 export interface Annotation {
@@ -39,7 +40,7 @@ export function statusLine(
   return `${name} | ${fps.toFixed(1)} fps | #${sequence}`;
 }
 
-/** Draws masks first, then boxes with labels, then the status line. */
+/** Draws masks first, then boxes with labels (those of a whole picture as a list at its top left), then the status line. */
 export function drawAnnotation(raster: Raster, annotation: Annotation): void {
   const { width, height } = raster;
   for (const mask of annotation.masks ?? []) {
@@ -51,12 +52,19 @@ export function drawAnnotation(raster: Raster, annotation: Annotation): void {
   }
   const scale = textScale(height);
   const thickness = Math.max(2, Math.round(height / 240));
+  let row = 0;
   for (const track of annotation.tracks) {
     const color = PALETTE[track.id % PALETTE.length];
+    const percent = `${Math.round(track.score * 100)}%`;
+    if (isWholeFrame(track.box)) {
+      drawTag(raster, `${track.label} ${percent}`, 0, row * tagHeight(scale), scale, color);
+      row += 1;
+      continue;
+    }
     const [x1, y1, x2, y2] = track.box;
     const box = [x1 * width, y1 * height, x2 * width, y2 * height] as const;
     strokeBox(raster, box, thickness, color, track.coasting ? 6 : 0);
-    drawLabel(raster, `${track.label} #${track.id} ${Math.round(track.score * 100)}%`, box, scale, color);
+    drawLabel(raster, `${track.label} #${track.id} ${percent}`, box, scale, color);
   }
   drawStatus(raster, annotation.status, scale);
 }
@@ -95,13 +103,22 @@ function drawLabel(
   scale: number,
   color: Color,
 ): void {
-  const pad = 2 * scale;
-  const labelHeight = GLYPH_HEIGHT * scale + 2 * pad;
-  const labelWidth = textWidth(text, scale) + 2 * pad;
-  const x = Math.max(0, Math.min(Math.round(box[0]), raster.width - labelWidth));
+  const labelHeight = tagHeight(scale);
   // Above the box where there is room, inside it otherwise.
   const y = box[1] >= labelHeight ? Math.round(box[1]) - labelHeight : Math.max(0, Math.round(box[1]));
-  fillRectangle(raster, x, y, x + labelWidth, y + labelHeight, color);
+  drawTag(raster, text, Math.round(box[0]), y, scale, color);
+}
+
+function tagHeight(scale: number): number {
+  return GLYPH_HEIGHT * scale + 4 * scale;
+}
+
+/** Text on a coloured ground, moved left where the picture ends. */
+function drawTag(raster: Raster, text: string, left: number, y: number, scale: number, color: Color): void {
+  const pad = 2 * scale;
+  const width = textWidth(text, scale) + 2 * pad;
+  const x = Math.max(0, Math.min(left, raster.width - width));
+  fillRectangle(raster, x, y, x + width, y + tagHeight(scale), color);
   drawText(raster, text, x + pad, y + pad, scale, BLACK);
 }
 

@@ -1,6 +1,7 @@
 import { type Box, type Detection, intersectionOverUnion } from '@vigie/models/runtime/detection';
 import { assign, FORBIDDEN } from './assignment.js';
 import { TrackState } from './track-state.js';
+import { isWholeFrame } from './whole-frame.js';
 
 /** One object followed over frames. Boxes are 0..1 of the frame, times monotonic ms. */
 export interface Track {
@@ -190,7 +191,8 @@ export class Tracker {
     if (track.hits < options.confirmHits || atMs - track.firstSeenMs < options.confirmAfterMs) return false;
     if (track.hits / track.age < options.confirmHitRatio) return false;
     const median = track.medianScore();
-    if (median >= options.stillScore) return true;
+    // The label of a whole picture cannot move; that it holds still says nothing against it.
+    if (median >= (isWholeFrame(track.box) ? options.highScore : options.stillScore)) return true;
     return median >= options.confirmScore && track.displacement >= options.confirmDisplacement;
   }
 

@@ -6,13 +6,14 @@ export function decodeArguments(clip: string, loops: number): string[] {
 }
 
 /** The filter that makes a model's frame (G, B, R planes) of a camera's, with the scaler that the agent uses. */
-export function modelFrameFilter(input: Pick<InputSpec, 'width' | 'height' | 'resize' | 'pad'>): string {
+export function modelFrameFilter(input: Pick<InputSpec, 'width' | 'height' | 'resize' | 'pad' | 'anchor'>): string {
   const { width, height } = input;
   if (input.resize === 'stretch') return `scale=${width}:${height}:flags=bilinear,format=gbrp`;
+  const corner = input.anchor === 'top-left' ? '0:0' : '(ow-iw)/2:(oh-ih)/2';
   const grey = (input.pad ?? 0).toString(16).padStart(2, '0');
   return (
     `scale=${width}:${height}:force_original_aspect_ratio=decrease:flags=bilinear,format=gbrp,` +
-    `pad=${width}:${height}:(ow-iw)/2:(oh-ih)/2:0x${grey.repeat(3)}`
+    `pad=${width}:${height}:${corner}:0x${grey.repeat(3)}`
   );
 }
 

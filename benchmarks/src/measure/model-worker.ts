@@ -1,7 +1,7 @@
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { type OpenPackage, openPackageDirectory } from '@vigie/models/package/package';
-import { loadOnnxDetector } from '@vigie/models/runtime/onnx-session';
+import { loadModel } from '@vigie/models/runtime/load-model';
 import { makePreprocessor } from '@vigie/models/runtime/preprocess';
 import '@vigie/models/runtime/onnx-session-telemetry';
 import { InferenceSession, Tensor } from 'onnxruntime-node';
@@ -33,7 +33,7 @@ async function detectorStep(
   open: OpenPackage,
   frames: Uint8Array[],
 ): Promise<(index: number) => Promise<void>> {
-  const model = await loadOnnxDetector(job.directory, open);
+  const model = await loadModel(job.directory, open);
   const { width, height } = open.manifest.input;
   const planar = frames.map((data) => ({ width, height, data }));
   return async (index) => {

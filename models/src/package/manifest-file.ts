@@ -1,8 +1,9 @@
 import type { TSchema } from '@sinclair/typebox';
 import { TypeCompiler, type ValueError, ValueErrorType } from '@sinclair/typebox/compiler';
-import { parseDocument } from 'yaml';
+import { decoderProblem } from '../runtime/decoders/registry.js';
 import { MAX_MANIFEST_BYTES } from './limits.js';
 import { Manifest } from './manifest.js';
+import { readYaml } from './manifest-yaml.js';
 import { PackageError } from './package-error.js';
 
 const check = TypeCompiler.Compile(Manifest);
@@ -15,40 +16,39 @@ export function parseManifest(text: string): Manifest {
   if (Buffer.byteLength(text) > MAX_MANIFEST_BYTES) {
     throw refusal('', `${Buffer.byteLength(text)} bytes exceed ${MAX_MANIFEST_BYTES}`);
   }
-  const document = parseDocument(text, { uniqueKeys: true, merge: false, logLevel: 'silent' });
-  const fault = document.errors[0];
-  if (fault !== undefined) throw refusal('', `not valid YAML: ${fault.message.split('\n')[0]}`);
-  let value: unknown;
-  try {
-    // Aliases could blow a small file up to gigabytes; a manifest needs none.
-    value = document.toJS({ maxAliasCount: 0 });
-  } catch {
-    throw refusal('', 'YAML aliases (*name) are not allowed; write the value out');
-  }
-  const problem = check.Errors(value).First();
+  const reading = readYaml(text);
+  if ('problem' in reading) throw refusal('', reading.problem);
+  const { value } = reading;
+  const problem = innermost(check.Errors(value).First());
   if (problem !== undefined) throw refusal(fieldName(problem.path), explain(problem));
   const manifest = value as Manifest;
   checkMeaning(manifest);
   return manifest;
 }
 
+/**
+ * Of a value that may have several forms, told apart by their `type`: what is wrong within the form it chose. "None of
+ * them fits" would not tell the reader which key to correct.
+ */
+function innermost(problem: ValueError | undefined): ValueError | undefined {
+  if (problem?.type !== ValueErrorType.Union) return problem;
+  const { value } = problem;
+  if (typeof value !== 'object' || value === null || Array.isArray(value)) return problem;
+  const types = (problem.schema.anyOf as TSchema[]).map((form) => form.properties?.type?.const as unknown);
+  if (types.some((type) => type === undefined)) return problem;
+  const chosen = types.indexOf((value as { type?: unknown }).type);
+  if (chosen >= 0) return innermost(problem.errors[chosen].First());
+  const schema = { anyOf: types.map((type) => ({ const: type })) } as unknown as TSchema;
+  return { ...problem, schema, path: `${problem.path}/type`, value: (value as { type?: unknown }).type };
+}
+
 /** What the schema alone cannot say. */
 function checkMeaning(manifest: Manifest): void {
   const { input, decoder, golden, task } = manifest;
-  if (task !== 'detect') throw refusal('task', `"${task}" does not go with decoder ${decoder.type}; use detect`);
-  for (const [index, stride] of decoder.strides.entries()) {
-    if (input.width % stride !== 0 || input.height % stride !== 0) {
-      throw refusal(
-        `decoder.strides[${index}]`,
-        `${stride} does not divide the input of ${input.width}x${input.height}; give the strides the model was built with`,
-      );
-    }
-  }
-  if (new Set(decoder.strides).size !== decoder.strides.length)
-    throw refusal('decoder.strides', 'a stride is repeated');
-  if (decoder.outputs.logits === decoder.outputs.distances) {
-    throw refusal('decoder.outputs', `logits and distances are both "${decoder.outputs.logits}"; name two outputs`);
-  }
+  const wanted = decoder.type === 'classify' ? 'classify' : 'detect';
+  if (task !== wanted) throw refusal('task', `"${task}" does not go with decoder ${decoder.type}; use ${wanted}`);
+  const disagreement = decoderProblem(decoder, input);
+  if (disagreement !== undefined) throw refusal(`decoder.${disagreement.field}`, disagreement.problem);
   if (input.dtype === 'uint8' && !isIdentity(input)) {
     throw refusal('input.mean', 'a uint8 input takes pixels as they are; leave mean and std out, or use dtype float32');
   }
@@ -97,7 +97,7 @@ function show(value: unknown): string {
 }
 
 function describe(schema: TSchema): string {
-  if (Array.isArray(schema.anyOf)) return (schema.anyOf as TSchema[]).map(describe).join(' or ');
+  if (Array.isArray(schema.anyOf)) return [...new Set((schema.anyOf as TSchema[]).map(describe))].join(' or ');
   if (schema.const !== undefined) return String(schema.const);
   if (schema.type === 'number' || schema.type === 'integer') {
     const kind = schema.type === 'integer' ? 'a whole number' : 'a finite number';

@@ -1,5 +1,6 @@
 import { type Static, Type } from '@sinclair/typebox';
 import { ModelName, Precision, SemanticVersion, Sha256 } from '@vigie/protocol';
+import { DecoderSpec } from '../runtime/decoders/registry.js';
 
 const Strict = { additionalProperties: false } as const;
 const Score = Type.Number({ minimum: 0, maximum: 1 });
@@ -20,30 +21,25 @@ export const InputSpec = Type.Object(
     resize: Type.Union([Type.Literal('letterbox'), Type.Literal('stretch')]),
     /** Fill value of a letterbox's border, 0..255. */
     pad: Type.Optional(Type.Integer({ minimum: 0, maximum: 255 })),
+    /**
+     * What the model wants beside the picture, by the name of the input: PaddleDetection's `scale_factor: [1, 1]` and `im_shape`,
+     * D-FINE's `orig_target_sizes`. Values are those of a picture of the input's size; type and shape are the model's.
+     */
+    constants: Type.Optional(
+      Type.Record(
+        Type.String({ minLength: 1, maxLength: 200 }),
+        Type.Array(Type.Number(), { minItems: 1, maxItems: 16 }),
+        {
+          maxProperties: 8,
+        },
+      ),
+    ),
+    /** Where a letterbox's picture stands; center when absent. YOLOX pads right and below: top-left. */
+    anchor: Type.Optional(Type.Union([Type.Literal('center'), Type.Literal('top-left')])),
   },
   Strict,
 );
 export type InputSpec = Static<typeof InputSpec>;
-
-/**
- * Our own anchor-free head: per location of strides s, row by row, a logit per class and the distances
- * l, t, r, b from the cell centre in units of the stride. Source: models/training/README.md.
- */
-export const AnchorFreeDecoder = Type.Object(
-  {
-    type: Type.Literal('anchor-free'),
-    strides: Type.Array(Type.Integer({ minimum: 1, maximum: 256 }), { minItems: 1, maxItems: 8 }),
-    outputs: Type.Object(
-      {
-        logits: Type.String({ minLength: 1, maxLength: 200 }),
-        distances: Type.String({ minLength: 1, maxLength: 200 }),
-      },
-      Strict,
-    ),
-  },
-  Strict,
-);
-export type AnchorFreeDecoder = Static<typeof AnchorFreeDecoder>;
 
 /** A frame with what the model must find in it on any board, within a tolerance. */
 export const GoldenFrame = Type.Object(
@@ -89,13 +85,19 @@ export const Manifest = Type.Object(
       Strict,
     ),
     input: InputSpec,
-    decoder: AnchorFreeDecoder,
+    decoder: DecoderSpec,
     thresholds: Type.Object(
       { default: Score, perClass: Type.Optional(Type.Record(Type.String({ maxLength: 64 }), Score)) },
       Strict,
     ),
     nms: Type.Object(
-      { iou: Score, perClass: Type.Boolean(), maxDetections: Type.Integer({ minimum: 1, maximum: 1000 }) },
+      {
+        iou: Score,
+        perClass: Type.Boolean(),
+        maxDetections: Type.Integer({ minimum: 1, maximum: 1000 }),
+        /** Only the best so many candidates take part; 4096 when absent. A low threshold must not stall a board. */
+        maxCandidates: Type.Optional(Type.Integer({ minimum: 1, maximum: 100_000 })),
+      },
       Strict,
     ),
     metrics: Type.Optional(

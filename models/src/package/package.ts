@@ -1,15 +1,24 @@
 import { createHash } from 'node:crypto';
 import { createReadStream } from 'node:fs';
-import { lstat, readdir, readFile } from 'node:fs/promises';
+import { lstat, opendir, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { pipeline } from 'node:stream/promises';
 import { comparePaths, type PackageFile, packageDigest } from './digest.js';
 import { checkLabelReferences, parseLabels } from './labels.js';
-import { MANIFEST_FILE, MAX_LABELS_BYTES, MAX_MANIFEST_BYTES, MAX_PACKAGE_BYTES, MAX_PACKAGE_FILES } from './limits.js';
+import {
+  MANIFEST_FILE,
+  MAX_LABELS_BYTES,
+  MAX_MANIFEST_BYTES,
+  MAX_PACKAGE_BYTES,
+  MAX_PACKAGE_FILES,
+  MAX_PACKAGE_FOLDERS,
+  MAX_PATH_SEGMENTS,
+} from './limits.js';
 import type { Manifest } from './manifest.js';
 import { parseManifest } from './manifest-file.js';
 import { PackageError } from './package-error.js';
 import { assertSafePath } from './paths.js';
+import { checkTfjsShards, MAX_TFJS_MODEL_BYTES, parseTfjsModel } from './tfjs-files.js';
 
 /** A package that was checked: schema, bounds, model hash, labels, golden files. */
 export interface OpenPackage {
@@ -25,7 +34,7 @@ export interface OpenPackage {
 /**
  * Opens an unpacked package and checks everything that can be checked without running the model. All files are hashed.
  * Throws PackageError (PACKAGE_NOT_FOUND, MANIFEST_MISSING, MANIFEST_INVALID, FILE_MISSING, DIGEST_MISMATCH, LABELS_INVALID,
- * TOO_LARGE, TOO_MANY_FILES, PATH_UNSAFE).
+ * TOO_LARGE, TOO_MANY_FILES, PATH_UNSAFE, PATH_COLLISION).
  */
 export async function openPackageDirectory(directory: string): Promise<OpenPackage> {
   const listed = await listFiles(directory);
@@ -47,9 +56,12 @@ export async function checkPackage(
     throw new PackageError('MANIFEST_MISSING', `${MANIFEST_FILE} is missing; a package holds it at its top`);
   }
   if (manifestFile.size > MAX_MANIFEST_BYTES) {
-    throw new PackageError('TOO_LARGE', `${MANIFEST_FILE}: ${manifestFile.size} bytes exceed ${MAX_MANIFEST_BYTES}`);
+    throw new PackageError(
+      'TOO_LARGE',
+      `${MANIFEST_FILE}: ${manifestFile.size} bytes exceed ${MAX_MANIFEST_BYTES}; move long texts into files of their own`,
+    );
   }
-  const manifest = parseManifest(Buffer.from(await read(MANIFEST_FILE)).toString('utf8'));
+  const manifest = parseManifest(utf8(await read(MANIFEST_FILE)));
   const need = (field: string, path: string): PackageFile => {
     const file = byPath.get(path);
     if (file !== undefined) return file;
@@ -66,20 +78,26 @@ export async function checkPackage(
         'fetch the file again, or write its hash if you changed it',
     );
   }
+  if (manifest.model.engine === 'tfjs') {
+    if (model.size > MAX_TFJS_MODEL_BYTES) {
+      throw new PackageError('TOO_LARGE', `${model.path}: ${model.size} bytes exceed ${MAX_TFJS_MODEL_BYTES}`);
+    }
+    checkTfjsShards(parseTfjsModel(await read(model.path), model.path), model.path, byPath);
+  }
   for (const [index, golden] of manifest.golden.entries()) need(`golden[${index}].file`, golden.file);
   const labelsFile = need('labels', manifest.labels);
   if (labelsFile.size > MAX_LABELS_BYTES) {
     throw new PackageError(
       'LABELS_INVALID',
-      `labels (${labelsFile.path}): ${labelsFile.size} bytes exceed ${MAX_LABELS_BYTES}`,
+      `labels (${labelsFile.path}): ${labelsFile.size} bytes exceed ${MAX_LABELS_BYTES}; give one short line per class`,
     );
   }
-  const labels = parseLabels(await read(manifest.labels), manifest.labels);
+  const labels = parseLabels(await read(manifest.labels), manifest.labels, manifest.task);
   checkLabelReferences(manifest, labels);
   return { manifest, labels, digest: packageDigest(sorted), files: sorted };
 }
 
-/** Count, total size and names. Throws TOO_MANY_FILES, TOO_LARGE, PATH_UNSAFE. */
+/** Count, total size and names. Throws TOO_MANY_FILES, TOO_LARGE, PATH_UNSAFE, PATH_COLLISION. */
 export function checkBounds(files: readonly { path: string; size: number }[]): void {
   if (files.length > MAX_PACKAGE_FILES) {
     throw new PackageError(
@@ -88,14 +106,43 @@ export function checkBounds(files: readonly { path: string; size: number }[]): v
     );
   }
   let total = 0;
-  const seen = new Set<string>();
   for (const { path, size } of files) {
     assertSafePath(path);
-    if (seen.has(path)) throw new PackageError('PATH_UNSAFE', `file "${path}" stands twice in the package`);
-    seen.add(path);
     total += size;
     if (total > MAX_PACKAGE_BYTES) {
-      throw new PackageError('TOO_LARGE', `file "${path}" takes the package over ${MAX_PACKAGE_BYTES} bytes`);
+      throw new PackageError(
+        'TOO_LARGE',
+        `file "${path}" takes the package over ${MAX_PACKAGE_BYTES} bytes; make it smaller`,
+      );
+    }
+  }
+  refuseCollisions(files.map(({ path }) => path));
+}
+
+/**
+ * Two paths that some file system takes for one (`Model.onnx`, `model.onnx`), or a file where another needs a folder, would
+ * unpack differently from board to board. Throws PATH_COLLISION.
+ */
+function refuseCollisions(paths: readonly string[]): void {
+  const files = new Map<string, string>();
+  for (const path of paths) {
+    const folded = path.toLowerCase();
+    const other = files.get(folded);
+    if (other !== undefined) {
+      const how = other === path ? 'stands twice in the package' : `and "${other}" are one file on some file systems`;
+      throw new PackageError('PATH_COLLISION', `file "${path}" ${how}; rename one`);
+    }
+    files.set(folded, path);
+  }
+  for (const path of paths) {
+    const segments = path.toLowerCase().split('/');
+    for (let length = 1; length < segments.length; length++) {
+      const file = files.get(segments.slice(0, length).join('/'));
+      if (file === undefined) continue;
+      throw new PackageError(
+        'PATH_COLLISION',
+        `"${file}" is a file, and "${path}" needs a folder of that name; rename one`,
+      );
     }
   }
 }
@@ -103,10 +150,15 @@ export function checkBounds(files: readonly { path: string; size: number }[]): v
 /** Regular files below `directory`, sorted; sizes in bytes. Throws PATH_UNSAFE on links and special files. */
 export async function listFiles(directory: string): Promise<{ path: string; size: number }[]> {
   const found: { path: string; size: number }[] = [];
+  let folders = 0;
   const visit = async (folder: string, depth: number): Promise<void> => {
-    for (const entry of await readdir(join(directory, folder), { withFileTypes: true })) {
+    // Read one by one: a folder with a million files is left at the first that is too many.
+    for await (const entry of await opendir(join(directory, folder))) {
       const path = folder === '' ? entry.name : `${folder}/${entry.name}`;
-      if (entry.isDirectory() && depth < 8) {
+      if (entry.isDirectory() && depth < MAX_PATH_SEGMENTS - 1) {
+        if (++folders > MAX_PACKAGE_FOLDERS) {
+          throw new PackageError('TOO_MANY_FILES', `more than ${MAX_PACKAGE_FOLDERS} folders; leave empty ones out`);
+        }
         await visit(path, depth + 1);
         continue;
       }
@@ -141,4 +193,12 @@ async function hashFile(file: string): Promise<string> {
   const hash = createHash('sha256');
   await pipeline(createReadStream(file), hash);
   return hash.digest('hex');
+}
+
+function utf8(bytes: Uint8Array): string {
+  try {
+    return new TextDecoder('utf-8', { fatal: true }).decode(bytes);
+  } catch {
+    throw new PackageError('MANIFEST_INVALID', `${MANIFEST_FILE}: not UTF-8 text; save the file as UTF-8`);
+  }
 }

@@ -19,13 +19,13 @@ export interface ArchiveEntry {
  * Reads the strict subset of ZIP that a `.vigie` file is (APPNOTE.TXT 6.3.10): one disk, entries stored without
  * compression, no encryption, no ZIP64, no links, no comment. Nothing is inflated, so nothing can blow up; sizes are
  * checked against the bytes that are there, and contents against their CRC-32.
- * Throws ARCHIVE_INVALID, TOO_MANY_FILES, TOO_LARGE, PATH_UNSAFE. Names are checked by the caller.
+ * Throws ARCHIVE_INVALID, ARCHIVE_COMPRESSED, TOO_MANY_FILES, TOO_LARGE, PATH_UNSAFE. Names are checked by the caller.
  */
 export function readStoredZip(bytes: Buffer): ArchiveEntry[] {
   if (bytes.length > MAX_PACKAGE_BYTES + 1024 * 1024) {
     throw new PackageError(
       'TOO_LARGE',
-      `archive of ${bytes.length} bytes exceeds ${MAX_PACKAGE_BYTES} bytes of content`,
+      `archive of ${bytes.length} bytes exceeds ${MAX_PACKAGE_BYTES} bytes of content; make the package smaller`,
     );
   }
   const end = bytes.length - END_SIZE;
@@ -39,7 +39,10 @@ export function readStoredZip(bytes: Buffer): ArchiveEntry[] {
   if (bytes.readUInt16LE(end + 20) !== 0) throw invalid('it carries a comment');
   if (directoryStart + directorySize !== end) throw invalid('its directory is not where the end record says');
   if (count > MAX_PACKAGE_FILES)
-    throw new PackageError('TOO_MANY_FILES', `archive: ${count} files exceed ${MAX_PACKAGE_FILES}`);
+    throw new PackageError(
+      'TOO_MANY_FILES',
+      `archive: ${count} files exceed ${MAX_PACKAGE_FILES}; leave what the model does not need out`,
+    );
 
   const entries: ArchiveEntry[] = [];
   let at = directoryStart;
@@ -54,7 +57,13 @@ export function readStoredZip(bytes: Buffer): ArchiveEntry[] {
     const named = JSON.stringify(path.slice(0, 200));
     const flags = bytes.readUInt16LE(at + 8);
     if ((flags & ~0x0800) !== 0) throw invalid(`${named} is encrypted or streamed (flags ${flags})`);
-    if (bytes.readUInt16LE(at + 10) !== 0) throw invalid(`${named} is compressed`);
+    if (bytes.readUInt16LE(at + 10) !== 0) {
+      throw new PackageError(
+        'ARCHIVE_COMPRESSED',
+        `archive: ${named} is compressed (method ${bytes.readUInt16LE(at + 10)}), and nothing is inflated; ` +
+          'make the file with `vigie-models pack`, which stores entries as they are',
+      );
+    }
     const mode = bytes.readUInt32LE(at + 38) >>> 16;
     if ((mode & 0o170000) !== 0 && (mode & 0o170000) !== 0o100000) {
       throw new PackageError(

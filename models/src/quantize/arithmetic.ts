@@ -1,4 +1,4 @@
-/** real = scale × (quantized − zeroPoint), quantized 0..255 */
+/** real = scale × (quantized − zeroPoint), quantized 0..255; s8 activations are the same numbers less 128. */
 export interface ActivationParameters {
   scale: number;
   zeroPoint: number;
@@ -12,10 +12,22 @@ export interface Range {
 /**
  * Largest |weight| per target. `portable` uses 7 bits: AVX2 without VNNI adds two u8 × s8 products in a saturating
  * 16-bit lane, and 2 × 255 × 64 = 32640 is the largest sum that fits; so every machine computes the same result.
- * `x64` uses all 8 bits and needs VNNI (or ARM, which never saturates) to be right.
+ * `x64` uses all 8 bits and needs VNNI (or ARM, which never saturates) to be right. `arm64` uses all 8 bits too.
  */
-export const WEIGHT_LIMIT = { portable: 64, x64: 127 } as const;
+export const WEIGHT_LIMIT = { portable: 64, x64: 127, arm64: 127 } as const;
 export type QuantizeTarget = keyof typeof WEIGHT_LIMIT;
+
+export type ActivationType = 'uint8' | 'int8';
+
+/**
+ * ONNX Runtime's x86 kernels multiply u8 × s8. Its ARM kernels for s8 × s8 need no correction of the zero point, and
+ * before the dot product instructions (Raspberry Pi 4) take 16 products at a time where u8 takes 8.
+ */
+export const ACTIVATION_TYPE: Readonly<Record<QuantizeTarget, ActivationType>> = {
+  portable: 'uint8',
+  x64: 'uint8',
+  arm64: 'int8',
+};
 
 /**
  * Rounds up to a float32 with 8 bits of mantissa. Calibration runs in float, whose last bits differ from one kind of

@@ -1,11 +1,4 @@
-import {
-  AttributeType,
-  DataType,
-  type GraphProto,
-  int64ToNumber,
-  type NodeProto,
-  type TensorProto,
-} from './onnx-proto.js';
+import { DataType, type GraphProto, int64ToNumber, type NodeProto, type TensorProto } from './onnx-proto.js';
 
 /** Who makes and who reads each tensor of a graph, and which tensors are constants. */
 export interface GraphIndex {
@@ -14,6 +7,7 @@ export interface GraphIndex {
   constants: Map<string, TensorProto>;
   /** Names of the graph's inputs that are no initializers. */
   inputs: string[];
+  /** Tensors that must keep their names: what the caller reads, and what a subgraph (If, Loop) reads from outside. */
   outputs: Set<string>;
 }
 
@@ -35,8 +29,17 @@ export function indexGraph(graph: GraphProto): GraphIndex {
     constants,
     // before IR 4 initializers were listed among the inputs
     inputs: graph.input.map((i) => i.name).filter((name) => !constants.has(name)),
-    outputs: new Set(graph.output.map((o) => o.name)),
+    outputs: new Set([...graph.output.map((o) => o.name), ...graph.node.flatMap(capturedNames)]),
   };
+}
+
+/** Every tensor name that a node's subgraphs read, those of their own among them. */
+function capturedNames(node: NodeProto): string[] {
+  const graphs = (node.attribute ?? []).flatMap((a) => [...(a.g ? [a.g] : []), ...(a.graphs ?? [])]);
+  return graphs.flatMap((g) => [
+    ...g.output.map((o) => o.name),
+    ...g.node.flatMap((inner) => [...inner.input, ...capturedNames(inner)]),
+  ]);
 }
 
 /** Width, height and channels of the one picture input `[1, 3, height, width]`, or what stands there instead. */
@@ -58,13 +61,7 @@ export function pictureInput(index: GraphIndex): { name: string; width: number; 
   return { name: index.inputs[0], height: dims[2], width: dims[3] };
 }
 
-export function integersAttribute(node: NodeProto, name: string): number[] | undefined {
-  return node.attribute
-    ?.find((a) => a.name === name && a.type === AttributeType.ints)
-    ?.ints?.map((i) => int64ToNumber(i));
-}
-
-export function stringAttribute(node: NodeProto, name: string): string | undefined {
-  const bytes = node.attribute?.find((a) => a.name === name && a.type === AttributeType.string)?.s;
-  return bytes && Buffer.from(bytes).toString('utf8');
+/** What messages, reports and `exclude` call a node: its name, or its first result where it has none. */
+export function nodeName(node: NodeProto): string {
+  return node.name || node.output[0];
 }

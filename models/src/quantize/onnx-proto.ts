@@ -127,9 +127,9 @@ export interface ModelProto {
 }
 
 /** TensorProto.DataType */
-export const DataType = { float: 1, uint8: 2, int8: 3, int32: 6, int64: 7 } as const;
+export const DataType = { float: 1, uint8: 2, int8: 3, int32: 6, int64: 7, bool: 9, float16: 10, double: 11 } as const;
 /** AttributeProto.AttributeType */
-export const AttributeType = { float: 1, int: 2, string: 3, tensor: 4, ints: 7 } as const;
+export const AttributeType = { float: 1, int: 2, string: 3, tensor: 4, graph: 5, floats: 6, ints: 7 } as const;
 
 const modelType = protobuf.parse(SCHEMA).root.lookupType('onnx.ModelProto');
 

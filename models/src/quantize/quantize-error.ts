@@ -5,7 +5,11 @@ export type QuantizeErrorCode =
   | 'TENSOR_UNSUPPORTED'
   | 'NOTHING_TO_QUANTIZE'
   | 'CALIBRATION_EMPTY'
-  | 'CALIBRATION_FAILED';
+  | 'CALIBRATION_FAILED'
+  | 'NODE_UNKNOWN'
+  | 'MANIFEST_NEEDED'
+  | 'DATASET_UNSUITABLE'
+  | 'MAX_DROP_UNREACHED';
 
 /** Why a model cannot be quantized; the message names what was found and the way out. */
 export class QuantizeError extends Error {

@@ -9,6 +9,9 @@ export interface FittedFrame {
   content: ContentRectangle;
 }
 
+/** What of a manifest's input says how a picture is brought to the model's size. */
+export type FrameShape = Pick<InputSpec, 'width' | 'height' | 'resize' | 'pad' | 'anchor'>;
+
 /** Brings planar frames of any size to a model's. */
 export type FrameFitter = (frame: PlanarFrame) => FittedFrame;
 
@@ -16,7 +19,7 @@ export type FrameFitter = (frame: PlanarFrame) => FittedFrame;
  * Makes a fitter for a model's input: stretched or letterboxed as the manifest says. A frame of the model's size passes
  * as it is. The returned frame belongs to the fitter and is overwritten by its next call.
  */
-export function makeFrameFitter(input: Pick<InputSpec, 'width' | 'height' | 'resize' | 'pad'>): FrameFitter {
+export function makeFrameFitter(input: FrameShape): FrameFitter {
   const { width, height } = input;
   let prepared: { key: string; fit: FrameFitter } | undefined;
   return (frame) => {
@@ -27,14 +30,12 @@ export function makeFrameFitter(input: Pick<InputSpec, 'width' | 'height' | 'res
   };
 }
 
-function fitterFor(
-  sourceWidth: number,
-  sourceHeight: number,
-  input: Pick<InputSpec, 'width' | 'height' | 'resize' | 'pad'>,
-): FrameFitter {
+function fitterFor(sourceWidth: number, sourceHeight: number, input: FrameShape): FrameFitter {
   const { width, height } = input;
   const place =
-    input.resize === 'letterbox' ? letterbox(sourceWidth, sourceHeight, width, height) : { x: 0, y: 0, width, height };
+    input.resize === 'letterbox'
+      ? letterbox(sourceWidth, sourceHeight, width, height, input.anchor)
+      : { x: 0, y: 0, width, height };
   const resizer = makePlaneResizer(sourceWidth, sourceHeight, place.width, place.height);
   // The border is written once; only the picture's rectangle is overwritten per frame.
   const data = new Uint8Array(3 * width * height).fill(input.pad ?? 0);

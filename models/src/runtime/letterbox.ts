@@ -1,6 +1,9 @@
 import type { Box } from './detection.js';
 import type { ContentRectangle } from './frame.js';
 
+/** Where a letterbox's picture stands: the border is on both sides of it, or to the right and below. */
+export type LetterboxAnchor = 'center' | 'top-left';
+
 /** Whole pixels of a model's frame that a picture fills. */
 export interface PixelRectangle {
   x: number;
@@ -11,14 +14,21 @@ export interface PixelRectangle {
 
 /**
  * Where a picture of `sourceWidth` × `sourceHeight` pixels stands in a frame of `width` × `height` when its shape is
- * kept: as large as fits, centred, odd pixels to the right and below. At least one pixel each way.
+ * kept: as large as fits; centred (odd pixels to the right and below) or at the top left. At least one pixel each way.
  */
-export function letterbox(sourceWidth: number, sourceHeight: number, width: number, height: number): PixelRectangle {
+export function letterbox(
+  sourceWidth: number,
+  sourceHeight: number,
+  width: number,
+  height: number,
+  anchor: LetterboxAnchor = 'center',
+): PixelRectangle {
   const scale = Math.min(width / sourceWidth, height / sourceHeight);
   const inner = {
     width: Math.min(width, Math.max(1, Math.round(sourceWidth * scale))),
     height: Math.min(height, Math.max(1, Math.round(sourceHeight * scale))),
   };
+  if (anchor === 'top-left') return { x: 0, y: 0, ...inner };
   return { x: Math.floor((width - inner.width) / 2), y: Math.floor((height - inner.height) / 2), ...inner };
 }
 

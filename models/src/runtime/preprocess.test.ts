@@ -52,6 +52,35 @@ describe('makePreprocessor', () => {
     expect(slow.map((value) => value / 2)).toEqual(fast);
   });
 
+  it('is (pixel - mean) / std in every layout, colour and type', () => {
+    const [mean, std] = [
+      [103.53, 116.28, 123.675],
+      [57.375, 57.12, 58.395],
+    ];
+    for (const layout of ['NCHW', 'NHWC'] as const) {
+      for (const color of ['RGB', 'BGR'] as const) {
+        const planes = color === 'RGB' ? [R, G, B] : [B, G, R];
+        const at = (channel: number, pixel: number): number => planes[channel][pixel];
+        const order = (value: (channel: number, pixel: number) => number): number[] =>
+          layout === 'NCHW'
+            ? [0, 1, 2].flatMap((channel) => [0, 1, 2, 3].map((pixel) => value(channel, pixel)))
+            : [0, 1, 2, 3].flatMap((pixel) => [0, 1, 2].map((channel) => value(channel, pixel)));
+        const base = { ...INPUT, layout, color };
+        expect(tensor(base)).toEqual(order(at));
+        expect(tensor({ ...base, dtype: 'uint8' })).toEqual(order(at));
+        expect(tensor({ ...base, mean, std })).toEqual(
+          order((channel, pixel) => Math.fround((at(channel, pixel) - mean[channel]) / std[channel])),
+        );
+      }
+    }
+  });
+
+  it('makes bytes for a uint8 input: no float pass before the model', () => {
+    for (const layout of ['NCHW', 'NHWC'] as const) {
+      expect(makePreprocessor({ ...INPUT, layout, dtype: 'uint8' }).data).toBeInstanceOf(Uint8Array);
+    }
+  });
+
   it('writes into the same memory every time', () => {
     const preprocessor = makePreprocessor(INPUT);
     const { data } = preprocessor;
@@ -68,6 +97,11 @@ describe('letterbox', () => {
     expect(letterbox(360, 640, 320, 320)).toEqual({ x: 70, y: 0, width: 180, height: 320 });
     expect(letterbox(100, 100, 320, 320)).toEqual({ x: 0, y: 0, width: 320, height: 320 });
     expect(letterbox(4096, 1, 320, 320)).toEqual({ x: 0, y: 159, width: 320, height: 1 });
+  });
+
+  it('stands at the top left when asked: the border is to the right or below', () => {
+    expect(letterbox(640, 360, 320, 320, 'top-left')).toEqual({ x: 0, y: 0, width: 320, height: 180 });
+    expect(letterbox(360, 640, 320, 320, 'top-left')).toEqual({ x: 0, y: 0, width: 180, height: 320 });
   });
 });
 
@@ -90,6 +124,14 @@ describe('makeFrameFitter', () => {
       .map((row) => row.trim());
     const plane = (value: number) => ['9 9 9 9', `${value} `.repeat(4).trim(), `${value} `.repeat(4).trim(), '9 9 9 9'];
     expect(rows).toEqual([...plane(100), ...plane(150), ...plane(200)]);
+  });
+
+  it('letterboxes at the top left', () => {
+    const fit = makeFrameFitter({ width: 4, height: 4, resize: 'letterbox', pad: 9, anchor: 'top-left' });
+    const { frame: fitted, content } = fit(frame);
+    expect(content).toEqual({ x: 0, y: 0, width: 1, height: 0.5 });
+    const plane = (value: number) => [...new Array(8).fill(value), ...new Array(8).fill(9)];
+    expect([...fitted.data]).toEqual([...plane(100), ...plane(150), ...plane(200)]);
   });
 
   it('stretches over the whole frame, and takes frames of changing size', () => {

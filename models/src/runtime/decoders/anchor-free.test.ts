@@ -1,7 +1,30 @@
 import { describe, expect, it } from 'vitest';
-import { type AnchorFreeHead, locationCount, makeAnchorFreeDecoder } from './anchor-free.js';
-import type { Box } from './detection.js';
-import { WHOLE_FRAME } from './frame.js';
+import type { DecoderInput } from '../decoder.js';
+import type { Box, Detection } from '../detection.js';
+import { type ContentRectangle, WHOLE_FRAME } from '../frame.js';
+import { makeAnchorFreeDecoder } from './anchor-free.js';
+import { seeded } from './scene.inverse.js';
+import { gridLocations } from './strides.js';
+
+type AnchorFreeHead = DecoderInput & { strides: number[] };
+
+/** The decoder on its two outputs alone. */
+function makeDecode(
+  head: AnchorFreeHead,
+): (logits: Float32Array, distances: Float32Array, content: ContentRectangle) => Detection[] {
+  const names = { logits: 'logits', distances: 'distances' };
+  const decoder = makeAnchorFreeDecoder({ type: 'anchor-free', strides: head.strides, outputs: names }, head);
+  const [{ dims: dimsOfLogits }, { dims: dimsOfDistances }] = decoder.outputs as unknown as { dims: number[] }[];
+  return (logits, distances, content) =>
+    decoder.decode(
+      { logits: { data: logits, dims: dimsOfLogits }, distances: { data: distances, dims: dimsOfDistances } },
+      content,
+    );
+}
+
+function locationCount({ width, height, strides }: AnchorFreeHead): number {
+  return gridLocations(width, height, strides);
+}
 
 interface Placed {
   /** Index of the stride and cell that carries the object. */
@@ -40,17 +63,6 @@ function encode(head: AnchorFreeHead, objects: readonly Placed[]): { logits: Flo
   return { logits, distances };
 }
 
-/** mulberry32: the same numbers on every run. */
-function random(seed: number): () => number {
-  let state = seed;
-  return () => {
-    state = (state + 0x6d2b79f5) | 0;
-    let t = Math.imul(state ^ (state >>> 15), 1 | state);
-    t = (t + Math.imul(t ^ (t >>> 7), 61 | t)) ^ t;
-    return ((t ^ (t >>> 14)) >>> 0) / 4294967296;
-  };
-}
-
 const HEAD: AnchorFreeHead = {
   width: 320,
   height: 192,
@@ -74,18 +86,19 @@ function place(head: AnchorFreeHead, next: () => number): Placed {
   return { level, x, y, classId: Math.floor(next() * head.labels.length), score: 0.31 + 0.68 * next(), box };
 }
 
-describe('locationCount', () => {
+describe('gridLocations', () => {
   it('is 2100 for the shipped detector', () => {
-    expect(locationCount({ width: 320, height: 320, strides: [8, 16, 32] })).toBe(2100);
-    expect(locationCount(HEAD)).toBe(40 * 24 + 20 * 12 + 10 * 6);
+    expect(gridLocations(320, 320, [8, 16, 32])).toBe(2100);
+    expect(gridLocations(320, 192, [8, 16, 32])).toBe(40 * 24 + 20 * 12 + 10 * 6);
+    expect(gridLocations(416, 416, [8, 16, 32, 64])).toBe(52 * 52 + 26 * 26 + 13 * 13 + 7 * 7);
   });
 });
 
 describe('makeAnchorFreeDecoder', () => {
   it('gives back any objects that were encoded, in the order of their cells', () => {
-    const decode = makeAnchorFreeDecoder(HEAD);
+    const decode = makeDecode(HEAD);
     for (let seed = 1; seed <= 200; seed++) {
-      const next = random(seed);
+      const next = seeded(seed);
       const cells = new Map<string, Placed>();
       for (let i = 0; i < 12; i++) {
         const object = place(HEAD, next);
@@ -103,7 +116,7 @@ describe('makeAnchorFreeDecoder', () => {
   });
 
   it('maps boxes out of a letterbox and clips them to the picture', () => {
-    const decode = makeAnchorFreeDecoder({ ...HEAD, height: 320 });
+    const decode = makeDecode({ ...HEAD, height: 320 });
     const content = { x: 0, y: 0.25, width: 1, height: 0.5 };
     const inside: Placed = { level: 2, x: 5, y: 5, classId: 0, score: 0.9, box: [0.25, 0.375, 0.75, 0.625] };
     const across: Placed = { level: 2, x: 2, y: 3, classId: 0, score: 0.9, box: [0, 0.1, 0.5, 0.5] };
@@ -123,11 +136,11 @@ describe('makeAnchorFreeDecoder', () => {
     const head = { ...HEAD, height: 320 };
     const border: Placed = { level: 2, x: 5, y: 0, classId: 0, score: 0.9, box: [0.4, 0, 0.6, 0.2] };
     const { logits, distances } = encode(head, [border]);
-    expect(makeAnchorFreeDecoder(head)(logits, distances, { x: 0, y: 0.25, width: 1, height: 0.5 })).toEqual([]);
+    expect(makeDecode(head)(logits, distances, { x: 0, y: 0.25, width: 1, height: 0.5 })).toEqual([]);
   });
 
   it('keeps scores at their class threshold and drops those below', () => {
-    const decode = makeAnchorFreeDecoder({ ...HEAD, thresholds: [0.5, 0.8, 0.2] });
+    const decode = makeDecode({ ...HEAD, thresholds: [0.5, 0.8, 0.2] });
     const at = (x: number, classId: number, score: number): Placed => {
       const box: Box = [(x + 0.2) / 40, 0.01, (x + 0.9) / 40, 0.1];
       return { level: 0, x, y: 0, classId, score, box };
@@ -144,7 +157,7 @@ describe('makeAnchorFreeDecoder', () => {
   });
 
   it('gives one detection per location: the best class over its own threshold', () => {
-    const decode = makeAnchorFreeDecoder({ ...HEAD, thresholds: [0.3, 0.99, 0.3] });
+    const decode = makeDecode({ ...HEAD, thresholds: [0.3, 0.99, 0.3] });
     const box: Box = [0, 0, 0.2, 0.2];
     const { logits, distances } = encode(HEAD, [{ level: 0, x: 1, y: 1, classId: 0, score: 0.6, box }]);
     logits[(40 + 1) * 3 + 1] = 3; // car 0.95, under its threshold
@@ -153,7 +166,7 @@ describe('makeAnchorFreeDecoder', () => {
   });
 
   it('survives outputs that are not numbers, infinite or empty', () => {
-    const decode = makeAnchorFreeDecoder({ ...HEAD, thresholds: [0, 0, 0] });
+    const decode = makeDecode({ ...HEAD, thresholds: [0, 0, 0] });
     const locations = locationCount(HEAD);
     const nothing = new Float32Array(locations * 4);
     expect(decode(new Float32Array(locations * 3).fill(Number.NaN), nothing.fill(1), WHOLE_FRAME)).toEqual([]);
