@@ -1,18 +1,10 @@
 #!/usr/bin/env node
 import { Command, CommanderError } from 'commander';
 import { ConvertError } from './convert/convert-error.js';
-import { convertCommand } from './convert-command.js';
-import { detectCommand } from './detect-command.js';
 import { DatasetError } from './evaluate/dataset-error.js';
-import { evaluateCommand } from './evaluate-command.js';
 import { InspectError } from './inspect/inspect-error.js';
-import { inspectCommand } from './inspect-command.js';
-import { packCommand } from './pack-command.js';
 import { PackageError } from './package/package-error.js';
-import { pullCommand } from './pull-command.js';
 import { QuantizeError } from './quantize/quantize-error.js';
-import { quantizeCommand } from './quantize-command.js';
-import { verifyCommand } from './verify-command.js';
 
 /** System errors, and codes of `pull`, that mean a path, a URL or a name given by the user is wrong. */
 const PATH_FAULTS = new Set([
@@ -26,19 +18,26 @@ const PATH_FAULTS = new Set([
   'MODEL_UNKNOWN',
 ]);
 
+/** Each command brings libraries of its own (an engine, a picture decoder): only the one that was called is loaded. */
+const COMMANDS: Record<string, () => Promise<Command>> = {
+  inspect: async () => (await import('./inspect-command.js')).inspectCommand(),
+  pack: async () => (await import('./pack-command.js')).packCommand(),
+  verify: async () => (await import('./verify-command.js')).verifyCommand(),
+  detect: async () => (await import('./detect-command.js')).detectCommand(),
+  evaluate: async () => (await import('./evaluate-command.js')).evaluateCommand(),
+  quantize: async () => (await import('./quantize-command.js')).quantizeCommand(),
+  convert: async () => (await import('./convert-command.js')).convertCommand(),
+  pull: async () => (await import('./pull-command.js')).pullCommand(),
+};
+
 const program = new Command('vigie-models')
-  .description('What a model is: pack, verify and quantize packages, detect in pictures.')
+  .description('What a model is: inspect, pack, verify, evaluate, quantize and convert models, detect in pictures.')
   .addHelpText('after', '\nExit status: 0 done, 1 it failed, 2 bad usage or bad input. Logs go to stderr.')
-  .addCommand(inspectCommand())
-  .addCommand(packCommand())
-  .addCommand(verifyCommand())
-  .addCommand(detectCommand())
-  .addCommand(evaluateCommand())
-  .addCommand(quantizeCommand())
-  .addCommand(pullCommand())
-  .addCommand(convertCommand())
   .exitOverride();
-for (const command of program.commands) command.exitOverride().showHelpAfterError('(--help tells more)');
+const called = Object.hasOwn(COMMANDS, process.argv[2] ?? '') ? [COMMANDS[process.argv[2]]] : Object.values(COMMANDS);
+for (const command of await Promise.all(called.map((load) => load()))) {
+  program.addCommand(command.exitOverride().showHelpAfterError('(--help tells more)'));
+}
 
 try {
   await program.parseAsync();
