@@ -3,6 +3,7 @@ import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'n
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { openPackageDirectory } from '@vigie/models/package/package';
 import { afterAll, afterEach, describe, expect, it } from 'vitest';
 import type { Health } from '../src/io/board-view.js';
 
@@ -110,8 +111,9 @@ describe('vigie-agent run', () => {
     });
 
     const info = (await (await fetch(`${base}/model/info`)).json()) as Record<string, unknown>;
+    const { manifest } = await openPackageDirectory(PACKAGE);
     expect(info).toMatchObject({
-      version: '1.1.0',
+      version: manifest.version,
       precision: 'int8',
       digest: well.detector.digest,
       labels: ['person'],

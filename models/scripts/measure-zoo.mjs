@@ -1,121 +1,145 @@
 #!/usr/bin/env node
-// Measures the zoo's packages and writes models/zoo/measured.json: recall and precision on the project's own clip, AP50
-// on data sets in COCO form, milliseconds per frame on one thread. Needs `npx tsc -b models` and ffmpeg.
-//   node models/scripts/measure-zoo.mjs [--hardware TEXT] [--dataset DIR]...
-import { spawnSync } from 'node:child_process';
+// Measures the zoo's packages: average precision, our clip, real clips, crops, size, time. Writes models/zoo/measured.json,
+// the `metrics` of the manifests and the table of docs/zoo.md. Needs `npx tsc -b models`, ffmpeg, and for the third-party
+// sets and clips ../shared/material beside the repository; what is missing is left out and said.
+//   node models/scripts/measure-zoo.mjs [--hardware TEXT] [--crops DIR=NAME]... [--only accuracy|time]
+import { spawn } from 'node:child_process';
+import { existsSync } from 'node:fs';
 import { readFile, writeFile } from 'node:fs/promises';
-import { basename, join } from 'node:path';
+import { cpus } from 'node:os';
+import { basename, join, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
-import { scoreClip } from '../dist/evaluate/clip-score.js';
 import { openPackageDirectory } from '../dist/package/package.js';
-import { decodePicture } from '../dist/package/picture.js';
-import { intersectionOverUnion } from '../dist/runtime/detection.js';
-import { loadOnnxDetector } from '../dist/runtime/onnx-session.js';
+import { classifierFigures, clipFigures, setFigures } from './zoo/measure-accuracy.mjs';
+import { timeInTurns } from './zoo/measure-time.mjs';
+import { withMetrics, writeManifest } from './zoo/package-folder.mjs';
+import { CLASSIFIERS, crops, DETECTORS, readJson, repository, zoo } from './zoo/places.mjs';
+import { measuredTable } from './zoo/table.mjs';
 
-const models = fileURLToPath(new URL('..', import.meta.url));
 const { values } = parseArgs({
-  options: { hardware: { type: 'string' }, dataset: { type: 'string', multiple: true, default: [] } },
+  options: {
+    hardware: { type: 'string' },
+    // folders per label beside our own crops, with their name: a training run's held-out crops
+    crops: { type: 'string', multiple: true, default: [] },
+    zoo: { type: 'string', default: zoo },
+    only: { type: 'string' },
+    worker: { type: 'string' },
+    part: { type: 'string' },
+  },
 });
-// The evaluation floor of models/training/evaluate.py, so that its figures and these compare.
-const FLOOR = 0.01;
-const truth = JSON.parse(await readFile(join(models, 'media', 'yard.boxes.json'), 'utf8'));
-const measured = {};
+const PAGE = join(repository, 'docs', 'zoo.md');
+const place = resolve(values.zoo);
+const measuredFile = join(place, 'measured.json');
+const folders = (names) =>
+  names.map((name) => join(place, name)).filter((path) => existsSync(join(path, 'manifest.yaml')));
 
-for (const name of ['person-detector-fp32', 'person-detector-int8']) {
-  const directory = join(models, 'zoo', name);
-  const open = await openPackageDirectory(directory);
-  const model = await loadOnnxDetector(directory, open, { threshold: FLOOR, threads: 1 });
-  const figures = [...(await clipFigures(model)), await latency(model)];
-  for (const dataset of values.dataset) figures.push(await averagePrecision(model, dataset));
-  await model.close();
-  measured[open.manifest.model.sha256] = figures;
-  console.error(name, JSON.stringify(figures, null, 1));
-}
-await writeFile(join(models, 'zoo', 'measured.json'), `${JSON.stringify(measured, null, 2)}\n`);
+async function measureAll() {
+  const before = await readJson(measuredFile, {});
+  const packages = [...folders(DETECTORS), ...folders(CLASSIFIERS)];
+  const hardware = values.hardware ?? (await processor());
+  const opened = await Promise.all(packages.map((path) => openPackageDirectory(path)));
+  const digestOf = (path) => opened[packages.indexOf(path)].manifest.model.sha256;
+  const measured = { hardware, packages: {}, time: before.time ?? {}, sizes: {} };
 
-/** The clip as the agent feeds it: ffmpeg, bilinear, planes G, B, R of the model's size. */
-function clipFrames({ width, height }) {
-  const filter = `scale=${width}:${height}:flags=bilinear,format=gbrp`;
-  const args = ['-v', 'error', '-i', join(models, 'media', 'yard.mp4'), '-vf', filter, '-f', 'rawvideo', '-'];
-  const { stdout, status, stderr } = spawnSync('ffmpeg', args, { maxBuffer: 2 ** 30 });
-  if (status !== 0) throw new Error(`ffmpeg: ${stderr}`);
-  const size = 3 * width * height;
-  return Array.from({ length: stdout.length / size }, (_, i) => ({
-    width,
-    height,
-    data: stdout.subarray(i * size, (i + 1) * size),
-  }));
-}
-
-async function clipFigures(model) {
-  const detections = [];
-  for (const frame of clipFrames(model.input)) detections.push((await model.detect(frame)).detections);
-  return [0.3, 0.4].map((threshold) => {
-    const score = scoreClip(detections, truth, { iou: 0.5, minVisible: 0.3, threshold });
-    return {
-      dataset: `models/media/yard.mp4 (${truth.frames.length} frames, synthetic)`,
-      threshold,
-      iou: 0.5,
-      recall: round(score.recall),
-      precision: round(score.precision),
-    };
-  });
-}
-
-async function latency(model) {
-  const frames = clipFrames(model.input);
-  const times = [];
-  for (const frame of frames) times.push((await model.detect(frame)).stagesMs.inference);
-  const sorted = times.slice(20).sort((a, b) => a - b);
-  return {
-    dataset: 'models/media/yard.mp4, inference alone, 1 thread',
-    hardware: values.hardware ?? 'not stated',
-    runtime: model.runtime,
-    'latencyMs.p50': Math.round(10 * sorted[sorted.length >> 1]) / 10,
-    'latencyMs.p95': Math.round(10 * sorted[Math.floor(0.95 * sorted.length)]) / 10,
-  };
-}
-
-/** COCO-style AP at IoU 0.5, 101 recall points, one class; crowd boxes are left out. */
-async function averagePrecision(model, directory) {
-  const coco = JSON.parse(await readFile(join(directory, 'coco.json'), 'utf8'));
-  const ranked = [];
-  let persons = 0;
-  for (const image of coco.images) {
-    const wanted = coco.annotations
-      .filter((a) => a.image_id === image.id && !a.iscrowd)
-      .map(({ bbox: [x, y, w, h] }) => ({
-        box: [x / image.width, y / image.height, (x + w) / image.width, (y + h) / image.height],
-      }));
-    persons += wanted.length;
-    const picture = await decodePicture(await readFile(join(directory, 'images', image.file_name)), model.input);
-    const { detections } = await model.detect(picture.frame, picture.content);
-    for (const { score, box } of detections) {
-      const best = wanted
-        .filter((w) => !w.taken)
-        .map((w) => ({ w, iou: intersectionOverUnion(w.box, box) }))
-        .sort((a, b) => b.iou - a.iou)[0];
-      const hit = best !== undefined && best.iou >= 0.5;
-      if (hit) best.w.taken = true;
-      ranked.push({ score, hit });
-    }
+  const accuracy =
+    values.only === 'time'
+      ? packages.map((path) =>
+          (before.packages?.[digestOf(path)] ?? []).filter((figure) => !('latencyMs.p50' in figure)),
+        )
+      : await Promise.all(packages.map(accuracyOf));
+  if (values.only !== 'accuracy') {
+    const [detectors, classifiers] = [folders(DETECTORS), folders(CLASSIFIERS)];
+    const times = new Map([
+      ...(await timeInTurns(detectors, { yolox: true })),
+      ...(await timeInTurns(classifiers, { yolox: false })),
+    ]);
+    measured.time = Object.fromEntries([...times].map(([key, time]) => [basename(key), time]));
   }
-  ranked.sort((a, b) => b.score - a.score);
-  let hits = 0;
-  const curve = ranked.map(({ hit }, i) => {
-    hits += hit ? 1 : 0;
-    return { recall: hits / persons, precision: hits / (i + 1) };
-  });
-  for (let i = curve.length - 2; i >= 0; i--) curve[i].precision = Math.max(curve[i].precision, curve[i + 1].precision);
-  let sum = 0;
-  for (let r = 0; r <= 100; r++) sum += curve.find((p) => p.recall >= r / 100)?.precision ?? 0;
-  return {
-    dataset: `${basename(directory)} (${coco.images.length} pictures, ${persons} persons)`,
-    ap50: round(sum / 101),
-  };
+  for (const [index, path] of packages.entries()) {
+    const bytes = await modelBytes(opened[index]);
+    measured.sizes[basename(path)] = bytes;
+    const time = measured.time[basename(path)];
+    measured.packages[digestOf(path)] = [
+      ...accuracy[index],
+      ...(time ? [{ dataset: 'the model alone, 1 thread', hardware, 'latencyMs.p50': time.p50 }] : []),
+    ];
+  }
+  await writeFile(measuredFile, `${JSON.stringify(measured, null, 2)}\n`);
+  for (const [index, path] of packages.entries()) {
+    const { manifest } = opened[index];
+    const training = (manifest.metrics ?? []).filter(({ source }) => source !== undefined);
+    await writeManifest(path, withMetrics(manifest, [...training, ...measured.packages[manifest.model.sha256]]));
+  }
+  const table = measuredTable(
+    packages.map((path, index) => ({ folder: basename(path), manifest: opened[index].manifest })),
+    measured,
+  );
+  if (place === resolve(zoo)) await fillPage(table);
+  console.log(table);
 }
 
-function round(value) {
-  return Math.round(value * 1e4) / 1e4;
+/** The parts of a package's accuracy, each of which a process of its own measures. */
+const PARTS = {
+  detect: {
+    sets: setFigures,
+    clips: async (path) => {
+      const { manifest } = await openPackageDirectory(path);
+      // TensorFlow.js computes what ONNX Runtime does; its minutes on long clips would tell nothing new
+      return clipFigures(path, { realClips: manifest.model.engine === 'onnx' });
+    },
+  },
+  classify: {
+    crops: (path) => {
+      const more = values.crops.map((pair) => pair.split('=')).map(([folder, what]) => ({ path: folder, what }));
+      return classifierFigures(path, [{ path: crops, what: 'models/media/crops, rendered' }, ...more]);
+    },
+  },
+};
+
+async function accuracyOf(path) {
+  const { manifest } = await openPackageDirectory(path);
+  return (await Promise.all(Object.keys(PARTS[manifest.task]).map((part) => inOwnProcess(path, part)))).flat();
 }
+
+function inOwnProcess(path, part) {
+  const script = fileURLToPath(import.meta.url);
+  const args = [script, '--worker', path, '--part', part, ...values.crops.flatMap((pair) => ['--crops', pair])];
+  const child = spawn(process.execPath, args, { stdio: ['ignore', 'pipe', 'inherit'] });
+  let text = '';
+  child.stdout.on('data', (chunk) => {
+    text += chunk;
+  });
+  return new Promise((done, failed) => {
+    child.once('error', failed);
+    child.once('exit', (code) => {
+      if (code !== 0) return failed(new Error(`measuring ${part} of ${path} ended with ${code}`));
+      console.error(`${basename(path)}: ${part} measured`);
+      return done(JSON.parse(text));
+    });
+  });
+}
+
+/** The files of the model itself, weights beside it included. */
+function modelBytes({ files }) {
+  return files.filter(({ path }) => /\.(onnx|json|bin)$/.test(path)).reduce((sum, { size }) => sum + size, 0);
+}
+
+async function processor() {
+  const info = await readFile('/proc/cpuinfo', 'utf8').catch(() => '');
+  return `${cpus()[0]?.model.trim() ?? 'unknown processor'}, ${/\bavx(512)?_vnni\b/.test(info) ? 'VNNI' : 'no VNNI'}`;
+}
+
+/** The page keeps its words; only what stands between its two marks is written anew. */
+async function fillPage(table) {
+  const page = await readFile(PAGE, 'utf8');
+  const [start, end] = ['<!-- measured -->', '<!-- /measured -->'];
+  const [head, tail] = [page.indexOf(start), page.indexOf(end)];
+  if (head < 0 || tail < head) throw new Error(`${PAGE}: the marks ${start} and ${end} are not there`);
+  await writeFile(PAGE, `${page.slice(0, head + start.length)}\n${table}\n${page.slice(tail)}`);
+}
+
+if (values.worker) {
+  const { manifest } = await openPackageDirectory(values.worker);
+  console.log(JSON.stringify(await PARTS[manifest.task][values.part](values.worker)));
+} else await measureAll();
