@@ -16,7 +16,7 @@ const PACKAGE = at('../../models/zoo/person-detector-fp32');
 const SIZE = 320;
 const STRIDES = [8, 16, 32];
 const FLOOR = 0.3;
-const NMS_IOU = 0.6;
+const NMS_IOU = 0.5;
 const FRAMES = 230;
 
 interface Found {

@@ -4,7 +4,7 @@ import { describe, expect, it } from 'vitest';
 import { EventLifecycle } from '../src/vision/events.js';
 import { Tracker } from '../src/vision/tracker.js';
 
-/** What the shipped detector, a weak one, says of the bundled clip (false alarms on a car and a flower pot all along). */
+/** What version 0 of the detector, a weak one, says of the bundled clip: false alarms on a car and a flower pot all along. */
 const recorded: { fps: number; frames: number[][][] } = JSON.parse(
   readFileSync(new URL('./fixtures/yard.detections.json', import.meta.url), 'utf8'),
 );

@@ -107,6 +107,19 @@ export function median(values) {
   return quantile(values, 0.5);
 }
 
+/**
+ * 95 % interval of the median, from the ranks that a binomial distribution leaves (normal approximation); whatever the
+ * values' own distribution is.
+ * @param {ArrayLike<number>} values
+ */
+export function medianInterval(values) {
+  const sorted = Float64Array.from(values).sort();
+  const reach = 0.98 * Math.sqrt(sorted.length);
+  const low = Math.max(0, Math.floor(sorted.length / 2 - reach));
+  const high = Math.min(sorted.length - 1, Math.ceil(sorted.length / 2 + reach) - 1);
+  return { low: sorted[low], high: sorted[high] };
+}
+
 /** Tommy Ettinger's 32-bit generator (public domain): numbers 0..1 that are the same on every machine. */
 export function mulberry32(seed) {
   let state = seed >>> 0;

@@ -1,5 +1,12 @@
 import { describe, expect, it } from 'vitest';
-import { averagePrecision, median, mulberry32, pairedBootstrap, quantile } from './quantization-bootstrap.mjs';
+import {
+  averagePrecision,
+  median,
+  medianInterval,
+  mulberry32,
+  pairedBootstrap,
+  quantile,
+} from './quantization-bootstrap.mjs';
 import { markdownTable, verdict } from './quantization-report.mjs';
 
 /** Detections best first: [picture, right]. */
@@ -83,6 +90,9 @@ describe('order statistics and the verdict', () => {
   it('interpolate between neighbours', () => {
     expect(median([3, 1, 2])).toBe(2);
     expect(quantile([0, 10], 0.25)).toBe(2.5);
+    const ranks = Array.from({ length: 100 }, (_, i) => i);
+    expect(medianInterval(ranks)).toEqual({ low: 40, high: 59 });
+    expect(medianInterval([2])).toEqual({ low: 2, high: 2 });
   });
 
   it('hold to the limits: significance, 0.3 points in the mean, 5 % of time', () => {
@@ -108,6 +118,12 @@ describe('order statistics and the verdict', () => {
       time: { ratio: 0.9, low: 0.8, high: 1 },
       verdict: { passed: true },
       python: { onnxruntime: '1', onnx: '1' },
+      pythonMethods: [
+        { name: 'MinMax', ap: 0.3, ap50: 0.35 },
+        { name: 'Percentile 99.99', ap: 0.4, ap50: 0.4 },
+      ],
+      pythonBest: 'Percentile 99.99',
+      withBlock: { layers: ['a', 'b'], share: 0.16, ap: 0.55, ap50: 0.6, ratio: 1.13 },
     };
     const table = markdownTable({
       dataset: 'D',
@@ -117,6 +133,9 @@ describe('order statistics and the verdict', () => {
       node: 'v1',
       results: [result],
     });
-    expect(table).toContain('| M 1 | minmax | 40.0 / 40.0 | 40.0 / 40.0 | 50.0 / 50.0 | +10.00 (+5.00 .. +15.00) |');
+    expect(table).toContain(
+      '| M 1 | 40.0 / 40.0 | MinMax 30.0 / 35.0, **Percentile 99.99 40.0 / 40.0** | minmax 50.0 / 50.0 | +10.00 (+5.00 .. +15.00) |',
+    );
+    expect(table).toContain('M 1 with `a`, `b` in float (--float-share 0.16): AP / AP50 55.0 / 60.0, time 1.13');
   });
 });

@@ -2,7 +2,7 @@
 `vigie-models quantize` is measured against. Calibrates on exactly the bytes that ours saw.
 
 Usage: quantization-python.py MODEL OUT --pictures BYTES --size W H --mean A B C --std A B C
-         [--method MinMax|Entropy|Percentile] [--wide]
+         [--method MinMax|Entropy|Percentile] [--percentile P] [--wide]
 BYTES holds the pictures as uint8 [n, 3, H, W], already resized and in the model's channel order.
 """
 import argparse
@@ -46,6 +46,7 @@ def main():
     parser.add_argument("--mean", type=float, nargs=3, required=True)
     parser.add_argument("--std", type=float, nargs=3, required=True)
     parser.add_argument("--method", default="MinMax")
+    parser.add_argument("--percentile", type=float, default=99.999, help="its own default is 99.999")
     parser.add_argument("--wide", action="store_true", help="8-bit weights, as our target x64; else 7-bit, as portable")
     options = parser.parse_args()
 
@@ -60,7 +61,9 @@ def main():
         quant_pre_process(upgraded, prepared, skip_symbolic_shape=True)
         pictures = Pictures(options.pictures, model.graph.input[0].name, *options.size, options.mean, options.std)
         # Entropy and Percentile keep every activation of a run in memory: 100 MB a picture and more
-        extra = {} if options.method == "MinMax" else {"CalibMaxIntermediateOutputs": 8}
+        extra = {} if options.method == "MinMax" else {"CalibMaxIntermediateOutputs": 4}
+        if options.method == "Percentile":
+            extra["CalibPercentile"] = options.percentile
         quantize_static(
             prepared,
             options.out,

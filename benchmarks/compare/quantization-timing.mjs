@@ -1,7 +1,7 @@
 // Times two models against each other in one process on one thread, block by block in turns (A B, B A, A B, ...), so that
 // whatever else the machine does meets both alike. Absolute times are of that moment; the ratio is what counts.
 import { InferenceSession, Tensor } from 'onnxruntime-node';
-import { median, quantile } from './quantization-bootstrap.mjs';
+import { median, medianInterval } from './quantization-bootstrap.mjs';
 
 const SESSION = {
   executionProviders: ['cpu'],
@@ -19,7 +19,7 @@ const SESSION = {
  * @param {Uint8Array} second
  * @param {{blocks: number, blockMs: number}} settings
  * @returns {Promise<{firstMs: number, secondMs: number, ratio: number, low: number, high: number, blocks: number, runsPerBlock: number}>}
- *   median ms of a run; `ratio` first / second: median over pairs of blocks, with the quartiles
+ *   median ms of a run; `ratio` first / second: median over pairs of blocks, with its 95 % interval
  */
 export async function timeInTurns(first, second, { blocks, blockMs }) {
   const runs = [await open(first), await open(second)];
@@ -43,8 +43,7 @@ export async function timeInTurns(first, second, { blocks, blockMs }) {
     firstMs: median(all[0]),
     secondMs: median(all[1]),
     ratio: median(ratios),
-    low: quantile(ratios, 0.25),
-    high: quantile(ratios, 0.75),
+    ...medianInterval(ratios),
     blocks,
     runsPerBlock,
   };

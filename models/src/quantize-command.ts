@@ -2,11 +2,12 @@ import { readFile, rename, rm, writeFile } from 'node:fs/promises';
 import { basename } from 'node:path';
 import { Command, InvalidArgumentError, Option } from 'commander';
 import { sha256Hex } from './package/digest.js';
+import type { InputSpec } from './package/manifest.js';
 import { type QuantizeTarget, WEIGHT_LIMIT } from './quantize/arithmetic.js';
 import { CALIBRATION_METHODS, type CalibrationMethod, DEFAULT_PERCENTILE } from './quantize/calibrate-method.js';
 import { readPictureModel } from './quantize/calibrate-model.js';
 import { toHalfWeights } from './quantize/fp16.js';
-import { type FullReport, reportMarkdown } from './quantize/layer-report.js';
+import { blockText, type FullReport, reportMarkdown } from './quantize/layer-report.js';
 import { decodeModel, encodeModel } from './quantize/onnx-proto.js';
 import { type InputOverrides, inputSpecOf, readManifestBeside } from './quantize/quantize-input.js';
 import { runQuantize } from './quantize/quantize-run.js';
@@ -22,6 +23,8 @@ interface Options extends InputOverrides {
   quantile: number;
   headroom: number;
   input: 'auto' | 'uint8' | 'float32';
+  layout: 'NCHW' | 'NHWC';
+  floatShare: number;
   exclude: string[];
   report: string[];
   maxDrop?: number;
@@ -61,12 +64,18 @@ export function quantizeCommand(): Command {
         'how ranges follow from the pictures; auto holds out every fifth picture and takes what comes nearest to FP32 on them',
       )
         .choices([...CALIBRATION_METHODS, 'auto'])
-        .default('minmax'),
+        .default('auto'),
     )
     .option(
       '--percentile <percent>',
       `percentile: share of the values kept (default: ${DEFAULT_PERCENTILE})`,
       parsePercent,
+    )
+    .option(
+      '--float-share <share>',
+      'auto: leaves neighbouring layers that do most of the harm in float when they do no more of the multiplications',
+      parseLoss,
+      0.05,
     )
     .option('--quantile <share>', 'minmax: share of the pictures whose extremes count; 1 is all', parseShare, 1)
     .option('--headroom <factor>', 'widens the ranges; for pictures tamer than real life', parseHeadroom, 1)
@@ -78,10 +87,15 @@ export function quantizeCommand(): Command {
         .choices(['auto', 'uint8', 'float32'])
         .default('auto'),
     )
+    .addOption(
+      new Option('--layout <layout>', 'of the INT8 model’s input; NHWC: bytes as a decoder gives them, [1, H, W, 3]')
+        .choices(['NCHW', 'NHWC'])
+        .default('NCHW'),
+    )
     .option('--exclude <node>', 'leave this node in float, by name; may be repeated', collect, [])
     .option(
       '--max-drop <loss>',
-      'put layers back to float, worst first, until no more is lost than this, 0..1',
+      'put layers back to float, worst first, until no more is lost than this, 0..1; those not needed go back to INT8',
       parseLoss,
     )
     .option(
@@ -99,6 +113,12 @@ export function quantizeCommand(): Command {
     .option('--mean <values>', "three numbers, subtracted; default: the manifest's, or 0,0,0", parseTriple)
     .option('--std <values>', "three numbers, divided by; default: the manifest's, or 1,1,1", parseDivisors)
     .addOption(new Option('--resize <how>', "default: the manifest's, or stretch").choices(['stretch', 'letterbox']))
+    .option('--pad <value>', "letterbox: fill value, 0..255; default: the manifest's, or 0", parsePad)
+    .addOption(
+      new Option('--anchor <place>', "letterbox: where the picture stands; default: the manifest's, or center").choices(
+        ['center', 'top-left'],
+      ),
+    )
     .option('--json', 'print the report as one JSON document')
     .addHelpText(
       'after',
@@ -108,9 +128,11 @@ export function quantizeCommand(): Command {
       const reports = checkedReports(options.report, command);
       if (options.data !== undefined && options.maxDrop === undefined && reports.length === 0)
         command.error('error: --data goes with --max-drop or --report');
+      if (options.layout === 'NHWC' && options.input === 'float32')
+        command.error('error: --layout NHWC is for bytes; it does not go with --input float32');
       const bytes = await readFile(path);
       if (options.precision === 'fp16') {
-        await writeHalf(bytes, options);
+        await writeHalf(path, bytes, options);
         return;
       }
       if (options.calibration === undefined)
@@ -133,15 +155,18 @@ async function quantize(
   measure: boolean,
 ): Promise<FullReport> {
   const reading = await readManifestBeside(path);
-  const input = inputSpecOf(readPictureModel(bytes), reading?.manifest.input, options);
+  const known = reading?.manifest.input;
+  const input = inputSpecOf(readPictureModel(bytes, Object.keys(known?.constants ?? {})), known, options);
   process.stderr.write(
-    `input "${input.name}" ${input.width}x${input.height} ${input.color} ${input.resize}, mean ${input.mean ?? 0}, ` +
+    `input "${input.name}" ${input.width}x${input.height} ${input.color} ${howResized(input)}, mean ${input.mean ?? 0}, ` +
       `std ${input.std ?? 1} (${reading ? 'manifest.yaml beside the model' : 'no manifest beside the model: defaults and options'})\n`,
   );
-  const { target, method, quantile, percentile, headroom, maxDrop, data } = options;
+  const { target, method, quantile, percentile, headroom, maxDrop, data, floatShare, layout: inputLayout } = options;
+  // bytes in another order are bytes
+  const inputType = inputLayout === 'NHWC' ? 'uint8' : options.input;
   const result = await runQuantize({
     ...{ modelPath: path, bytes, input, reading, calibration, target, method, quantile, percentile, headroom },
-    ...{ maxDrop, data, measure, inputType: options.input, exclude: new Set(options.exclude) },
+    ...{ maxDrop, data, measure, inputType, inputLayout, floatShare, exclude: new Set(options.exclude) },
     onProgress: stepProgress(),
   });
   await writeWhole(options.out, result.built.bytes);
@@ -149,14 +174,17 @@ async function quantize(
     file: options.out,
     sha256: sha256Hex(result.built.bytes),
     ...result.built.report,
+    inputLayout,
     methods: result.methods,
+    block: result.block,
     maxDrop: result.drop,
     quality: result.quality,
   };
 }
 
-async function writeHalf(bytes: Buffer, options: Options): Promise<void> {
-  const { notes } = readPictureModel(bytes);
+async function writeHalf(path: string, bytes: Buffer, options: Options): Promise<void> {
+  const known = (await readManifestBeside(path))?.manifest.input.constants;
+  readPictureModel(bytes, Object.keys(known ?? {}));
   // of the file as it is: no operator has to change for 16-bit weights
   const model = decodeModel(bytes);
   const { tensors, tooLarge } = toHalfWeights(model);
@@ -175,7 +203,6 @@ async function writeHalf(bytes: Buffer, options: Options): Promise<void> {
     const left = tooLarge.length > 0 ? `, ${tooLarge.length} left in FP32 (values beyond 65504)` : '';
     console.log(`${options.out}: ${bytes.length} -> ${out.length} bytes, ${tensors} weight tensors in FP16${left}`);
   }
-  if (notes.length > 0 && !options.json) process.stderr.write('the graph itself is unchanged\n');
 }
 
 /** Written beside the target and renamed: a full disk leaves no half file under the final name. */
@@ -196,6 +223,7 @@ function printReport(report: FullReport): void {
     console.log(
       `methods, dB at the outputs: ${report.methods.map((m) => `${m.method} ${m.score.toFixed(1)}`).join(', ')}`,
     );
+  if (report.block) console.log(blockText(report.block));
   if (report.maxDrop) {
     const { metric, floatScore, score, backToFloat } = report.maxDrop;
     console.log(`${metric}: float ${floatScore.toFixed(4)}, this model ${score.toFixed(4)}`);
@@ -208,6 +236,10 @@ function printReport(report: FullReport): void {
       `${report.inputType}, ${report.convolutions} layers in INT8, ${report.floatConvolutions.length} left in float, ` +
       `calibrated by ${report.calibration} on ${report.pictures} pictures`,
   );
+}
+
+function howResized({ resize, anchor, pad }: InputSpec): string {
+  return resize === 'letterbox' ? `letterbox ${anchor ?? 'center'}, pad ${pad ?? 0}` : resize;
 }
 
 function checkedReports(files: string[], command: Command): string[] {
@@ -242,6 +274,12 @@ function parseHeadroom(text: string): number {
   const factor = Number(text);
   if (text.trim() !== '' && factor >= 1 && factor <= 4) return factor;
   throw new InvalidArgumentError('give a factor from 1 to 4.');
+}
+
+function parsePad(text: string): number {
+  const value = Number(text);
+  if (text.trim() !== '' && Number.isInteger(value) && value >= 0 && value <= 255) return value;
+  throw new InvalidArgumentError('give a whole number from 0 to 255.');
 }
 
 function parseTriple(text: string): number[] {

@@ -9,6 +9,7 @@ import { tfjsModelFiles } from '../src/convert/tfjs-model-files.js';
 import { sha256Hex } from '../src/package/digest.js';
 import { openPackageDirectory } from '../src/package/package.js';
 import { decodePlanes } from '../src/package/picture.js';
+import { decodeModel, encodeModel } from '../src/quantize/onnx-proto.js';
 import { makeFrameFitter } from '../src/runtime/fit-frame.js';
 import { makePreprocessor } from '../src/runtime/preprocess.js';
 import { compareConverted, OnnxGraph } from './convert-fixture.js';
@@ -93,6 +94,16 @@ describe('weights', () => {
       tfjsModelFiles(convertOnnx(bytes), which).get('group1-shard1of1.bin')!.length;
     expect(size(format)).toBeLessThan(share * size('float32'));
   });
+});
+
+it('takes a batch that the file leaves open for 1, and no open size', () => {
+  const g = new OnnxGraph(8, 8);
+  const model = decodeModel(g.bytes([g.conv('image', 3, 4, 3)]));
+  const { dim } = model.graph.input[0].type!.tensorType!.shape!;
+  dim[0] = { dimParam: 'batch' };
+  expect(convertOnnx(encodeModel(model)).outputs[0].dims).toEqual([1, 4, 6, 6]);
+  dim[2] = { dimParam: 'height' };
+  expect(() => convertOnnx(encodeModel(model))).toThrowError(expect.objectContaining({ code: 'INPUT_UNSUPPORTED' }));
 });
 
 describe('what cannot be converted', () => {

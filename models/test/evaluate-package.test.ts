@@ -90,7 +90,11 @@ describe('evaluatePackage', () => {
     expect(result.categories).toHaveLength(1);
     expect(result.categories[0]).toMatchObject({ name: 'Person', labels: ['person'] });
     expect(result.summary.ap50).toBeCloseTo(1, 9);
-    expect(result.categories[0].atPackageThreshold).toMatchObject({ threshold: 0.4, recall: 1, precision: 1 });
+    expect(result.categories[0].atPackageThreshold).toMatchObject({
+      threshold: open.manifest.thresholds.default,
+      recall: 1,
+      precision: 1,
+    });
     expect(result.categories[0].detections).toBeGreaterThan(50);
     expect(result.classes).toMatchObject({ unmatchedCategories: ['tree'], unmatchedLabels: [] });
     expect(result.classes.notes).toEqual(['label "person" was taken for category "Person"']);

@@ -11,7 +11,7 @@ import { onnxFacts } from '../src/inspect/onnx-facts.js';
 import { readModel } from '../src/inspect/read-model.js';
 import { tfjsFacts } from '../src/inspect/tfjs-facts.js';
 import { parseManifest } from '../src/package/manifest-file.js';
-import { DataType, encodeModel } from '../src/quantize/onnx-proto.js';
+import { DataType, decodeModel, encodeModel } from '../src/quantize/onnx-proto.js';
 import { floatTensor } from '../src/quantize/tensor-data.js';
 import { available, folderOf, temporaryFolder } from './package-fixture.js';
 import { node, noise, picture } from './quantize-model-fixture.js';
@@ -60,6 +60,27 @@ describe('onnxFacts', () => {
       labels: ['cat', 'dog', 'owl'],
     });
     expect(guessDecoders(facts)[0]).toMatchObject({ family: 'classify', labels: 3 });
+  });
+
+  it('finds what does not depend on the size of a model that takes any', () => {
+    const model = decodeModel(classifier());
+    const { graph } = model;
+    graph.input[0].type!.tensorType!.shape!.dim = [
+      { dimParam: 'batch' },
+      { dimValue: 3 },
+      { dimParam: 'height' },
+      { dimParam: 'width' },
+    ];
+    graph.node = [
+      graph.node[0],
+      node('Shape', ['features'], 'sizes'),
+      node('ConstantOfShape', ['sizes'], 'zeros'),
+      node('Add', ['features', 'zeros'], 'logits'),
+    ];
+    expect(onnxFacts(encodeModel(model), 'any.onnx')).toMatchObject({
+      inputs: [{ dims: ['batch', 3, 'height', 'width'] }],
+      outputs: [{ dims: [1, 4, null, null] }],
+    });
   });
 
   it('refuses what is no model with a code', () => {

@@ -1,11 +1,10 @@
-import { mkdir, mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
+import { mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import sharp from 'sharp';
-import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { decodeModel } from '../src/quantize/onnx-proto.js';
 import { floatTensor } from '../src/quantize/tensor-data.js';
-import { quantizeCommand } from '../src/quantize-command.js';
+import { runQuantizeCommand, writePictures } from './quantize-command-fixture.js';
 import { node, noise, smallModel } from './quantize-model-fixture.js';
 
 const SIZE = 16;
@@ -23,37 +22,18 @@ beforeAll(async () => {
     ['b'],
   );
   await writeFile(model, bytes);
-  await mkdir(join(folder, 'pictures'));
-  for (let i = 0; i < 11; i++) {
-    const raw = Uint8Array.from(noise(3 * 24 * 20, i + 1), (v) => Math.round((v + 1) * 127.5));
-    await sharp(raw, { raw: { width: 24, height: 20, channels: 3 } }).toFile(join(folder, 'pictures', `${i}.png`));
-  }
+  await writePictures(folder, 11);
 });
 afterAll(() => rm(folder, { recursive: true, force: true }));
 
-/** Runs the command in this process; gives what it printed. Throws what it throws; bad usage is a CommanderError. */
-async function quantize(...args: string[]): Promise<string> {
-  const lines: string[] = [];
-  const log = vi.spyOn(console, 'log').mockImplementation((line: string) => void lines.push(line));
-  const stderr = vi.spyOn(process.stderr, 'write').mockReturnValue(true);
-  try {
-    const command = quantizeCommand()
-      .exitOverride()
-      .configureOutput({ writeErr: () => {} });
-    await command.parseAsync(args, { from: 'user' });
-  } finally {
-    log.mockRestore();
-    stderr.mockRestore();
-  }
-  return lines.join('\n');
-}
-
+const quantize = async (...args: string[]) => (await runQuantizeCommand(...args)).stdout;
 const pictures = () => ['--calibration', join(folder, 'pictures')];
+const minmax = ['--method', 'minmax'];
 const out = (name: string) => ['--out', join(folder, name)];
 
 describe('vigie-models quantize', () => {
   it('gives the same bytes every time, with or without a report', async () => {
-    const plain = JSON.parse(await quantize(model, ...pictures(), ...out('a.onnx'), '--json'));
+    const plain = JSON.parse(await quantize(model, ...pictures(), ...out('a.onnx'), ...minmax, '--json'));
     expect(plain).toMatchObject({
       target: 'portable',
       calibration: 'minmax',
@@ -62,7 +42,7 @@ describe('vigie-models quantize', () => {
       convolutions: 2,
     });
     const reports = ['--report', join(folder, 'b.json'), '--report', join(folder, 'b.md')];
-    await quantize(model, ...pictures(), ...out('b.onnx'), ...reports);
+    await quantize(model, ...pictures(), ...out('b.onnx'), ...minmax, ...reports);
     const [a, b] = await Promise.all(['a.onnx', 'b.onnx'].map((name) => readFile(join(folder, name))));
     expect(Buffer.compare(a, b)).toBe(0);
     const report = JSON.parse(await readFile(join(folder, 'b.json'), 'utf8'));
@@ -75,8 +55,8 @@ describe('vigie-models quantize', () => {
     expect((await readdir(folder)).filter((name) => name.endsWith('.partial'))).toEqual([]);
   });
 
-  it('tries all methods for auto, on pictures held out, and says how they did', async () => {
-    const report = JSON.parse(await quantize(model, ...pictures(), ...out('auto.onnx'), '--method', 'auto', '--json'));
+  it('tries all methods when told none, on pictures held out, and says how they did', async () => {
+    const report = JSON.parse(await quantize(model, ...pictures(), ...out('auto.onnx'), '--json'));
     expect(report.pictures).toBe(9);
     expect(report.methods.map((m: { method: string }) => m.method)).toEqual(['minmax', 'percentile', 'entropy', 'mse']);
   });
@@ -125,6 +105,9 @@ describe('vigie-models quantize', () => {
       [...pictures(), ...never, '--report', 'report.txt'],
       [...pictures(), ...never, '--percentile', '10'],
       [...pictures(), ...never, '--method', 'guess'],
+      [...pictures(), ...never, '--layout', 'NHWC', '--input', 'float32'],
+      [...pictures(), ...never, '--float-share', '-1'],
+      [...pictures(), ...never, '--pad', '256'],
     ]) {
       await expect(quantize(model, ...bad), bad.join(' ')).rejects.toMatchObject({ name: 'CommanderError' });
     }

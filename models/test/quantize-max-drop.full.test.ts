@@ -22,7 +22,15 @@ describe('--max-drop on the shipped detector', () => {
     const run: QuantizeRun = {
       ...{ modelPath, bytes: await readFile(modelPath), input: inputSpecOf(input, input, {}), reading },
       ...{ calibration: join(models, 'media', 'stills'), target: 'portable', method: 'minmax', quantile: 1 },
-      ...{ percentile: undefined, headroom: 1, inputType: 'auto', exclude: new Set(), measure: false, data: undefined },
+      ...{
+        percentile: undefined,
+        headroom: 1,
+        floatShare: 0,
+        inputType: 'auto',
+        exclude: new Set(),
+        measure: false,
+        data: undefined,
+      },
       ...{ maxDrop: 0.1, onProgress: () => {} },
     };
     const { built, drop } = await runQuantize(run);

@@ -175,7 +175,7 @@ describe('a bound on the loss', () => {
       { ...settings, maxDrop: 0.01 },
     );
     expect(drop).toMatchObject({ floatScore: 1, score: 1, loss: 0, backToFloat: [worst, second] });
-    expect(drop.path.map(({ floatLayers }) => floatLayers)).toEqual([0, 1, 2]);
+    expect(drop.path.map(({ floatLayers }) => floatLayers)).toEqual([0, 1, 2, 1]);
     expect(built.layers).toHaveLength(1);
   });
 

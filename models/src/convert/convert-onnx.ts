@@ -105,9 +105,10 @@ function pictureOf(
 ): { name: string; width: number; height: number; dims: number[] } {
   const inputs = graph.input.filter(({ name }) => !constants.has(name));
   const type = inputs[0]?.type?.tensorType;
-  const dims = type?.shape?.dim.map((dim) => int64ToNumber(dim.dimValue, -1)) ?? [];
+  // A size with a name instead of a number reads as 0.
+  const dims = type?.shape?.dim.map((dim) => int64ToNumber(dim.dimValue, -1) || -1) ?? [];
   const [batch, channels, height, width] = dims;
-  const fits = dims.length === 4 && batch <= 1 && batch !== 0 && channels === 3 && height > 0 && width > 0;
+  const fits = dims.length === 4 && batch <= 1 && channels === 3 && height > 0 && width > 0;
   if (inputs.length === 1 && type?.elemType === 1 && fits) {
     return { name: inputs[0].name, width, height, dims: [1, 3, height, width] };
   }

@@ -29,7 +29,8 @@ export function guessClassifier(clues: Clues): Guess[] {
       decoder: {
         type: 'classify',
         outputs: { logits: name },
-        activation: finished || ultralytics ? 'none' : 'softmax',
+        // A softmax over one score is always 1.
+        activation: finished || ultralytics ? 'none' : classes === 1 ? 'sigmoid' : 'softmax',
         topK: 5,
         ...(background && { labelOffset: -1 }),
       },

@@ -1,5 +1,6 @@
 import { makeSsdAnchors } from '../runtime/decoders/ssd-anchors.js';
 import { type Clues, cells, type Guess, type InputHabit, SCALED_RGB } from './clues.js';
+import { SSDLITE_ROWS, ssdliteAnchors } from './ssdlite-anchors.js';
 
 type Output = Clues['outputs'][number];
 
@@ -121,7 +122,24 @@ function readPair(clues: Clues, boxes: Output, scores: Output): Guess[] {
     });
   }
   const ssd = ssdAnchors(clues);
-  if (rows !== null && columns !== null && columns > 1 && (rows === ssd || rows > 1000)) {
+  const lite = rows === SSDLITE_ROWS && clues.width === 320 && clues.height === 320;
+  if (lite && columns !== null && columns > 1) {
+    const finished = scores.madeBy === 'Softmax';
+    guesses.push({
+      family: 'ssd-raw',
+      confidence: 0.9,
+      reason: `${what}, as many as torchvision's SSDlite has anchors`,
+      labels: columns - 1,
+      decoder: {
+        type: 'ssd-raw',
+        outputs: { boxes: boxes.name, scores: scores.name },
+        anchors: ssdliteAnchors(),
+        boxOrder: 'xywh',
+        activation: finished ? 'none' : 'softmax',
+      },
+      input: HALF,
+    });
+  } else if (rows !== null && columns !== null && columns > 1 && (rows === ssd || rows > 1000)) {
     const sure = rows === ssd;
     const softmax = clues.operators.Softmax !== undefined;
     guesses.push({
@@ -144,7 +162,7 @@ function readPair(clues: Clues, boxes: Output, scores: Output): Guess[] {
     const classic = columns === 92 || (rows === 100 && columns !== 80);
     guesses.push({
       family: 'detr',
-      confidence: rows === null ? 0.4 : named ? 0.95 : 0.75,
+      confidence: rows === null ? (named ? 0.8 : 0.4) : named ? 0.95 : 0.75,
       reason: `${what}: the queries of a detection transformer`,
       labels: columns === null ? null : classic ? columns - 1 : columns,
       decoder: {

@@ -1,4 +1,5 @@
 import { type Clues, cells, classesSpeak, type Guess, IMAGENET, type InputHabit, SCALED_RGB } from './clues.js';
+import { byUltralytics, extraColumns, isRtDetr } from './ultralytics.js';
 
 const P3 = [8, 16, 32];
 const P6 = [8, 16, 32, 64];
@@ -37,19 +38,24 @@ export function guessRows(clues: Clues): Guess[] {
 function guessTable(clues: Clues, name: string, a: number | null, b: number | null): Guess[] {
   const guesses: Guess[] = [];
   const shape = `[1, ${a ?? '?'}, ${b ?? '?'}]`;
+  const extra = extraColumns(clues);
+  if (isRtDetr(clues)) return b === null ? [] : [rtDetr(name, shape, b)];
   if (b === 6 && (a === null || a <= 1000)) guesses.push(endToEnd(name, shape, a));
-  if (b === null || b === 6 ? a !== null && b === null && a >= 5 : a !== null && a < b && a >= 5) {
+  if (b !== null && extra > 0 && b === 6 + extra && (a === null || a <= 1000))
+    return [withMore(endToEnd(name, shape, a), extra, clues.metadata.task === 'obb')];
+  if (b === null || b === 6 ? a !== null && b === null && a >= 5 : a !== null && a <= b && a >= 5) {
     guesses.push(...guessColumns(clues, name, shape, a as number, b));
   }
   if (a === null || b === null || b < 6 || a <= b) return guesses;
   const known = cells(clues, P3);
+  if (b - 5 - extra < 1) return guesses;
   if (known === null || a === 3 * known || a === 3 * (cells(clues, P6) ?? 0)) {
     guesses.push({
       family: 'yolov5',
       confidence: known === null ? 0.4 : 0.93,
-      reason: `${shape}: ${known === null ? 'rows' : 'three anchors per cell'} of box, objectness and ${b - 5} classes`,
-      labels: b - 5,
-      decoder: { type: 'yolov5', outputs: { predictions: name } },
+      reason: `${shape}: ${known === null ? 'rows' : 'three anchors per cell'} of box, objectness and ${b - 5 - extra} classes`,
+      labels: b - 5 - extra,
+      decoder: { type: 'yolov5', outputs: { predictions: name }, ...(extra > 0 && { extra }) },
       input: LETTERBOX,
     });
   }
@@ -88,22 +94,56 @@ function endToEnd(name: string, shape: string, rows: number | null): Guess {
   };
 }
 
+/** The queries of Ultralytics' RT-DETR: its best classes as rows, or every class of each (older exports; suppression does no harm). */
+function rtDetr(name: string, shape: string, columns: number): Guess {
+  const what = 'centres and sizes, 0..1, as Ultralytics exports RT-DETR';
+  const input: InputHabit = { ...SCALED_RGB, resize: 'stretch' };
+  if (columns === 6) {
+    const decoder: Guess['decoder'] = {
+      type: 'end2end',
+      outputs: { detections: name },
+      columns: ['cx', 'cy', 'w', 'h', 'score', 'class'],
+      units: 'normalized',
+    };
+    return { family: 'end2end', confidence: 0.95, reason: `${shape}: rows of ${what}`, labels: null, decoder, input };
+  }
+  return {
+    family: 'yolov8',
+    confidence: 0.9,
+    reason: `${shape}: rows of ${what}, and ${columns - 4} classes`,
+    labels: columns - 4,
+    decoder: { type: 'yolov8', outputs: { predictions: name }, layout: 'channels-last', units: 'normalized' },
+    input,
+  };
+}
+
+/** The same rows with values behind them; turned boxes have a centre and a size. */
+function withMore(guess: Guess, extra: number, turned: boolean): Guess {
+  const box = turned ? (['cx', 'cy', 'w', 'h'] as const) : (['x1', 'y1', 'x2', 'y2'] as const);
+  const columns = [...box, 'score' as const, 'class' as const, ...new Array<'skip'>(extra).fill('skip')];
+  const { outputs } = guess.decoder as Extract<Guess['decoder'], { type: 'end2end' }>;
+  return {
+    ...guess,
+    reason: `${guess.reason}; ${extra} values more (masks, key points or an angle) are not read`,
+    decoder: { type: 'end2end', outputs, columns },
+  };
+}
+
 /** Channels first: 4 + C rows, a column per cell. */
 function guessColumns(clues: Clues, name: string, shape: string, a: number, b: number | null): Guess[] {
   const strides = [P3, P6, P2].find((list) => b !== null && b === cells(clues, list));
-  // Instance masks add 32 coefficients to each row.
-  const extra = clues.outputs.some(({ sizes }) => sizes.length === 4 && sizes[1] === 32) ? 32 : 0;
+  const extra = extraColumns(clues);
   const classes = a - 4 - extra;
   if (classes < 1) return [];
   return [
     {
       family: 'yolov8',
-      confidence: strides === undefined ? 0.6 : 0.95,
+      confidence: strides === undefined && !byUltralytics(clues) ? 0.6 : 0.95,
       reason: `${shape}: 4 box rows and ${classes} classes${strides ? `, a column per cell of strides ${strides.join(', ')}` : ''}${
-        extra ? '; the masks beside it are not read' : ''
+        extra ? `; ${extra} values more (masks, key points or an angle) are not read` : ''
       }`,
       labels: classes,
-      decoder: { type: 'yolov8', outputs: { predictions: name } },
+      decoder: { type: 'yolov8', outputs: { predictions: name }, ...(extra > 0 && { extra }) },
       input: LETTERBOX,
     },
   ];
@@ -115,7 +155,7 @@ function guessCells(clues: Clues, name: string, shape: string, a: number, b: num
   const strides = sixLevels ? P6 : P3;
   const where = known === null ? '' : `, a row per cell of strides ${strides.join(', ')}`;
   const guess = (
-    family: 'yolox' | 'yolov8' | 'nanodet',
+    family: 'yolox' | 'yolov5' | 'yolov8' | 'nanodet',
     base: number,
     classes: number,
     habit: InputHabit,
@@ -142,6 +182,7 @@ function guessCells(clues: Clues, name: string, shape: string, a: number, b: num
     ...(sixLevels
       ? []
       : guess('yolox', 0.55, b - 5, YOLOX, 'box, objectness', clues.operators.Exp ? { decoded: true } : {})),
+    ...(sixLevels ? [] : guess('yolov5', 0.4, b - 5, LETTERBOX, 'box in pixels, objectness (YOLOv6)', {})),
     ...(sixLevels ? [] : guess('yolov8', 0.45, b - 4, LETTERBOX, 'box', { layout: 'channels-last' })),
     ...focal.slice(0, 1).flatMap(({ width, classes }) =>
       guess('nanodet', sixLevels ? 0.6 : 0.35, classes, NANODET, `${width} columns of box distributions`, {

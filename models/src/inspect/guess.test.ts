@@ -136,6 +136,48 @@ const EXPORTS: [
     { raw_outputs_box_encodings: [1, 1917, 1, 4], raw_outputs_class_predictions: [1, 1917, 91] },
   ],
   ['UltraFace', 'ultraface', 1, { input: [1, 3, 240, 320] }, { scores: [1, 4420, 2], boxes: [1, 4420, 4] }],
+  [
+    'torchvision SSDlite before its post-processing',
+    'ssd-raw',
+    90,
+    { images: [1, 3, 320, 320] },
+    { bbox_regression: [1, 3234, 4], cls_logits: [1, 3234, 91] },
+  ],
+  [
+    'YOLOv8-pose',
+    'yolov8',
+    1,
+    square(320),
+    { output0: [1, 56, 2100] },
+    { metadata: { task: 'pose', stride: '32', kpt_shape: '[17, 3]' }, labels: ['person'] },
+  ],
+  ['YOLOv8-obb', 'yolov8', 80, square(320), { output0: [1, 85, 2100] }, { metadata: { task: 'obb', stride: '32' } }],
+  ['YOLOv8 at 64, as many rows as columns', 'yolov8', 80, square(64), { output0: [1, 84, 84] }],
+  [
+    'RT-DETR of Ultralytics',
+    'end2end',
+    null,
+    square(320),
+    { output0: [null, null, 6] },
+    { metadata: { task: 'detect', head: 'RTDETRDecoder' } },
+  ],
+  [
+    'RT-DETR of Ultralytics, every class',
+    'yolov8',
+    80,
+    square(640),
+    { output0: [1, 300, 84] },
+    { metadata: { task: 'detect', description: 'Ultralytics rtdetr-l model' } },
+  ],
+  ['YOLOv5-seg', 'yolov5', 80, square(640), { output0: [1, 25200, 117], output1: [1, 32, 160, 160] }],
+  ['YOLO26-seg', 'end2end', null, square(640), { output0: [1, 300, 38], output1: [1, 32, 160, 160] }],
+  [
+    'D-FINE of transformers, queries not declared',
+    'detr',
+    80,
+    { pixel_values: [1, 3, 320, 320] },
+    { logits: [null, null, 80], pred_boxes: [null, null, 4] },
+  ],
   ['YOLO-NAS', 'yolov8', 80, square(640), { boxes: [1, 8400, 4], scores: [1, 8400, 80] }],
   ['our own head', 'anchor-free', 1, { image: [1, 3, 320, 320] }, { logits: [1, 2100, 1], distances: [1, 2100, 4] }],
   ['a torchvision classifier', 'classify', 1000, { input: [1, 3, 224, 224] }, { output: [1, 1000] }],
@@ -194,6 +236,33 @@ describe('guessDecoders', () => {
     const vector = facts({ input: [1, 3, 224, 224] }, { probabilities: [1, 1001] });
     vector.outputs[0].madeBy = 'Softmax';
     expect(guessDecoders(vector)[0].decoder).toMatchObject({ activation: 'none', labelOffset: -1 });
+  });
+
+  it('declares the values behind the classes of masks, key points and turned boxes, which are not read', () => {
+    const best = (name: string) => {
+      const [, , , inputs, outputs, change] = EXPORTS.find(([what]) => what === name)!;
+      return guessDecoders(facts(inputs, outputs, change))[0].decoder;
+    };
+    expect(best('YOLOv8-seg')).toMatchObject({ extra: 32 });
+    expect(best('YOLOv8-pose')).toMatchObject({ extra: 51 });
+    expect(best('YOLOv8-obb')).toMatchObject({ extra: 1 });
+    expect(best('YOLOv5-seg')).toMatchObject({ extra: 32 });
+    expect(best('YOLO26-seg')).toMatchObject({
+      columns: expect.objectContaining({ length: 38, 6: 'skip', 37: 'skip' }),
+    });
+    expect(best('YOLOv8n')).not.toHaveProperty('extra');
+  });
+
+  it('takes the boxes of an RT-DETR of Ultralytics for centres and sizes of a stretched picture', () => {
+    const [, , , inputs, outputs, change] = EXPORTS.find(([what]) => what === 'RT-DETR of Ultralytics')!;
+    const [best] = guessDecoders(facts(inputs, outputs, change));
+    expect(best.decoder).toMatchObject({ units: 'normalized', columns: ['cx', 'cy', 'w', 'h', 'score', 'class'] });
+    expect(best.input.resize).toBe('stretch');
+  });
+
+  it('takes the sigmoid for a single score: a softmax over it is always 1', () => {
+    const [best] = guessDecoders(facts({ image: [1, 3, 96, 96] }, { logits: [1, 1] }));
+    expect(best.decoder).toMatchObject({ type: 'classify', activation: 'sigmoid' });
   });
 
   it('tells a decoded YOLOX from a raw one by its exponentials', () => {

@@ -2,6 +2,7 @@ import { stringify } from 'yaml';
 import type { Guess } from './clues.js';
 import { pictureOf } from './guess.js';
 import { type ModelFacts, sizesOf } from './model-facts.js';
+import { madeForSize } from './ultralytics.js';
 
 export interface SkeletonSource {
   facts: ModelFacts;
@@ -72,6 +73,7 @@ function inputLines(facts: ModelFacts, guess: Guess | undefined): string[] {
   const habit = guess?.input ?? { color: 'RGB' as const, resize: 'letterbox' as const };
   const open = picture === null || picture.width === null || picture.height === null;
   const size = OPEN_SIZE[guess?.family ?? ''] ?? 640;
+  const wanted = madeForSize(facts.metadata) ?? { width: size, height: size };
   const bytes = tensor?.dtype === 'uint8';
   const comments = [
     ...(picture === null ? [`# CHECK: no input of the model looks like a picture: ${describeInputs(facts)}`] : []),
@@ -82,8 +84,8 @@ function inputLines(facts: ModelFacts, guess: Guess | undefined): string[] {
   const plain = bytes || habit.std === undefined;
   const input = {
     name: tensor?.name ?? 'FILL',
-    width: picture?.width ?? size,
-    height: picture?.height ?? size,
+    width: picture?.width ?? wanted.width,
+    height: picture?.height ?? wanted.height,
     layout: picture?.layout ?? 'NCHW',
     color: habit.color,
     dtype: bytes ? 'uint8' : 'float32',

@@ -54,7 +54,7 @@ function readFacts(model: ModelProto): ModelFacts {
   const constants = new Map(graph.initializer.map((tensor) => [tensor.name ?? '', tensor]));
   const inputs = graph.input.filter(({ name }) => !constants.has(name)).map((value) => tensorFacts(value));
   assumeBatchOfOne(graph, constants);
-  const { shapes } = evaluateStatically(graph);
+  const shapes = inferShapes(graph, constants);
   const makers = new Map(graph.node.flatMap((node) => node.output.map((name) => [name, node])));
   const outputs = graph.output.map((value): TensorFacts => {
     const facts = tensorFacts(value);
@@ -109,6 +109,32 @@ function assumeBatchOfOne(graph: GraphProto, constants: ReadonlyMap<string, Tens
       first.dimParam = undefined;
     }
   }
+}
+
+/**
+ * Shapes that follow from the inputs. Where a model takes pictures of any size, sizes that do not depend on it (a head's
+ * columns, its queries) show when two sizes are tried.
+ */
+function inferShapes(graph: GraphProto, constants: ReadonlyMap<string, TensorProto>): ReadonlyMap<string, number[]> {
+  const open = graph.input.flatMap(({ name, type }) => {
+    const dims = type?.tensorType?.shape?.dim ?? [];
+    if (constants.has(name) || dims.length !== 4) return [];
+    const unknown = dims.map((dim) => !(int64ToNumber(dim.dimValue ?? undefined, -1) > 0));
+    const channels = !unknown[3] && int64ToNumber(dims[3].dimValue ?? undefined, -1) === 3 ? 3 : 1;
+    return dims.flatMap((dim, at) => (unknown[at] ? [{ dim, channels: at === channels }] : []));
+  });
+  if (open.length === 0) return evaluateStatically(graph).shapes;
+  const [first, second] = [320, 640].map((size) => {
+    for (const { dim, channels } of open) dim.dimValue = channels ? 3 : size;
+    return evaluateStatically(graph).shapes;
+  });
+  return new Map(
+    [...first].flatMap(([name, dims]): [string, number[]][] => {
+      const others = second.get(name);
+      if (others?.length !== dims.length) return [];
+      return [[name, dims.map((dim, at) => (dim === others[at] ? dim : -1))]];
+    }),
+  );
 }
 
 /** Declared sizes, completed by those that follow from the graph. */

@@ -1,5 +1,5 @@
 import type { ActivationParameters } from './arithmetic.js';
-import { calibrate } from './calibrate.js';
+import { calibrate, type InputConstants } from './calibrate.js';
 import { foldPixelScaling } from './fold-pixel-scaling.js';
 import { indexGraph, pictureInput } from './graph-index.js';
 import { decodeModel, encodeModel, type ModelProto } from './onnx-proto.js';
@@ -12,6 +12,8 @@ export interface CalibrateOptions {
   scaling: PixelScaling;
   /** What the INT8 model takes. `auto` (when absent): the picture's bytes where they can be its input as they are. */
   inputType?: 'auto' | 'uint8' | 'float32';
+  /** Values of the model's further inputs, by name. */
+  constants?: InputConstants;
   /** Whether values are counted, for every method but min-max. */
   histograms?: boolean;
   onPicture?: (done: number) => void;
@@ -26,8 +28,11 @@ export interface PictureModel {
   height: number;
 }
 
-/** Reads an FP32 detector and says what its one picture input is. Throws NOT_ONNX, OPSET_UNSUPPORTED, INPUT_UNSUPPORTED. */
-export function readPictureModel(bytes: Uint8Array): PictureModel {
+/**
+ * Reads an FP32 detector and says what its one picture input is; `constants` names its other inputs.
+ * Throws NOT_ONNX, OPSET_UNSUPPORTED, INPUT_UNSUPPORTED.
+ */
+export function readPictureModel(bytes: Uint8Array, constants: readonly string[] = []): PictureModel {
   let decoded: ModelProto;
   try {
     decoded = decodeModel(bytes);
@@ -36,7 +41,7 @@ export function readPictureModel(bytes: Uint8Array): PictureModel {
   }
   if (!decoded.graph?.node?.length) throw new QuantizeError('NOT_ONNX', 'this is not an ONNX file: it holds no graph');
   const { model, notes } = prepareForQuantization(decoded);
-  const input = pictureInput(indexGraph(model.graph));
+  const input = pictureInput(indexGraph(model.graph), constants);
   if ('problem' in input) throw new QuantizeError('INPUT_UNSUPPORTED', input.problem);
   return { model, notes, ...input };
 }
@@ -52,7 +57,8 @@ export async function calibrateModel(
   pictures: AsyncIterable<Float32Array>,
   options: CalibrateOptions,
 ): Promise<CalibratedModel> {
-  const { model, notes, name, width, height } = readPictureModel(bytes);
+  const { constants = {} } = options;
+  const { model, notes, name, width, height } = readPictureModel(bytes, Object.keys(constants));
   let { scaling } = options;
   let stream = pictures;
   if (options.inputType === 'uint8' && !uint8InputParameters(scaling)) {
@@ -65,7 +71,7 @@ export async function calibrateModel(
   if (plan.convolutions.size === 0) {
     throw new QuantizeError(
       'NOTHING_TO_QUANTIZE',
-      'no convolution with constant float weights was found in this model',
+      'no convolution with constant float32 weights was found in this model; give the FP32 export, not an FP16 or INT8 one',
     );
   }
   const floatBytes = encodeModel(model);
@@ -74,6 +80,7 @@ export async function calibrateModel(
   let count = 0;
   const statistics = await calibrate(floatBytes, name, dims, measured, stream, {
     histograms: options.histograms ?? false,
+    constants,
     onPicture: (done) => {
       count = done;
       options.onPicture?.(done);
@@ -85,6 +92,7 @@ export async function calibrateModel(
     floatBytes,
     inputName: name,
     dims,
+    constants,
     uint8Input,
     scaling,
     statistics,

@@ -1,5 +1,6 @@
 import '../runtime/onnx-session-telemetry.js';
 import { InferenceSession, Tensor } from 'onnxruntime-node';
+import { constantTensor } from '../runtime/onnx-session-engine.js';
 import type { Range } from './arithmetic.js';
 import { addValues, type Histogram, makeHistogram } from './histogram.js';
 import { DataType, decodeModel, encodeModel } from './onnx-proto.js';
@@ -13,9 +14,13 @@ export interface TensorStatistics {
   histogram: Histogram | undefined;
 }
 
+/** Values of inputs beside the picture, by name, as in a manifest's `input.constants`. */
+export type InputConstants = Readonly<Record<string, readonly number[]>>;
+
 export interface CalibrationRun {
   /** Whether values are counted too (some 50 ms a picture); min-max does without. */
   histograms: boolean;
+  constants?: InputConstants;
   onPicture?: (done: number) => void;
 }
 
@@ -31,7 +36,7 @@ export async function calibrate(
   dims: readonly number[],
   tensors: readonly string[],
   pictures: AsyncIterable<Float32Array>,
-  { histograms, onPicture }: CalibrationRun,
+  { histograms, constants, onPicture }: CalibrationRun,
 ): Promise<Map<string, TensorStatistics>> {
   const seen = new Map(
     tensors.map((name): [string, TensorStatistics] => [
@@ -41,9 +46,10 @@ export async function calibrate(
   );
   const session = await openSession(withOutputs(modelBytes, tensors));
   try {
+    const fixed = constantFeeds(session, constants);
     let done = 0;
     for await (const picture of pictures) {
-      const results = await session.run({ [inputName]: new Tensor('float32', picture, dims) }, [...tensors]);
+      const results = await session.run({ ...fixed, [inputName]: new Tensor('float32', picture, dims) }, [...tensors]);
       for (const name of tensors) {
         const values = results[name].data as Float32Array;
         const range = extremes(values);
@@ -64,6 +70,12 @@ export async function calibrate(
     await session.release();
   }
   return seen;
+}
+
+/** What a session is fed beside the picture. */
+export function constantFeeds(session: InferenceSession, constants: InputConstants = {}): Record<string, Tensor> {
+  const feeds = Object.entries(constants).map(([name, values]) => [name, constantTensor(session, name, values)]);
+  return Object.fromEntries(feeds);
 }
 
 /** The same model with `tensors` as further outputs, of float32 unless `elementType` says otherwise. */

@@ -6,7 +6,7 @@ import { decodePicture } from '../package/picture.js';
 import { makePreprocessor } from '../runtime/preprocess.js';
 import { QuantizeError } from './quantize-error.js';
 
-const PICTURE_SUFFIXES = new Set(['.jpg', '.jpeg', '.png', '.webp', '.bmp', '.tif', '.tiff']);
+const PICTURE_SUFFIXES = new Set(['.jpg', '.jpeg', '.png', '.webp', '.tif', '.tiff']);
 
 /** Paths of all pictures in a folder and below it, sorted, so that a run can be repeated. Throws CALIBRATION_EMPTY. */
 export async function listPictures(directory: string): Promise<string[]> {

@@ -1,38 +1,8 @@
 import { readFile } from 'node:fs/promises';
 import { InferenceSession, Tensor } from 'onnxruntime-node';
 import { describe, expect, it } from 'vitest';
-import { floatToHalf, halfToFloat } from './float16.js';
 import { toHalfWeights } from './fp16.js';
 import { decodeModel, encodeModel } from './onnx-proto.js';
-
-describe('float16', () => {
-  it('keeps every half precision number', () => {
-    const all = Array.from({ length: 0x10000 }, (_, bits) => bits);
-    expect(all.filter((bits) => !Number.isNaN(halfToFloat(bits)) && floatToHalf(halfToFloat(bits)) !== bits)).toEqual(
-      [],
-    );
-  });
-
-  it('rounds to nearest, ties to even, up to infinity and down to subnormals and zero', () => {
-    const cases: [number, number][] = [
-      [1 + 2 ** -11, 0x3c00],
-      [1 + 3 * 2 ** -11, 0x3c02],
-      [1 + 2 ** -11 + 2 ** -20, 0x3c01],
-      [2047.75, 0x6800],
-      [65504, 0x7bff],
-      [65519.99, 0x7bff],
-      [65520, 0x7c00],
-      [-1e9, 0xfc00],
-      [2 ** -24, 1],
-      [2 ** -25, 0],
-      [2 ** -25 * 1.5, 1],
-      [-(2 ** -30), 0x8000],
-      [2 ** -14 - 2 ** -26, 0x0400],
-    ];
-    for (const [value, bits] of cases) expect(floatToHalf(value), String(value)).toBe(bits);
-    expect(halfToFloat(floatToHalf(Number.NaN))).toBeNaN();
-  });
-});
 
 describe('half precision weights', () => {
   it('make the shipped detector half as large and change its outputs by a thousandth', async () => {
@@ -42,7 +12,9 @@ describe('half precision weights', () => {
     const half = encodeModel(model);
     expect(half.length / bytes.length).toBeLessThan(0.52);
     const sessions = await Promise.all([bytes, half].map((m) => InferenceSession.create(m)));
-    const { name, shape } = sessions[0].inputMetadata[0] as { name: string; shape: number[] };
+    const [input] = sessions[0].inputMetadata;
+    const { name } = input;
+    const shape = input.isTensor ? input.shape.map(Number) : [];
     const count = shape.reduce((a, b) => a * b, 1);
     const data = Float32Array.from({ length: count }, (_, i) => ((i * 2654435761) % 1009) / 1009);
     const [full, halved] = await Promise.all(

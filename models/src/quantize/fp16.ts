@@ -1,5 +1,5 @@
+import { floatToHalf } from '../runtime/float16.js';
 import { integerOf } from './attributes.js';
-import { floatToHalf } from './float16.js';
 import { indexGraph } from './graph-index.js';
 import { DataType, type ModelProto, type NodeProto, type TensorProto } from './onnx-proto.js';
 import { countOf } from './static-values.js';

@@ -42,23 +42,35 @@ function capturedNames(node: NodeProto): string[] {
   ]);
 }
 
-/** Width, height and channels of the one picture input `[1, 3, height, width]`, or what stands there instead. */
-export function pictureInput(index: GraphIndex): { name: string; width: number; height: number } | { problem: string } {
-  if (index.inputs.length !== 1)
+/**
+ * Name, width and height of the one picture input `[1, 3, height, width]`, or what stands there instead.
+ * @param constants further inputs, whose values the manifest lays down
+ */
+export function pictureInput(
+  index: GraphIndex,
+  constants: readonly string[] = [],
+): { name: string; width: number; height: number } | { problem: string } {
+  const unknown = constants.find((name) => !index.inputs.includes(name));
+  if (unknown !== undefined)
+    return { problem: `input.constants: the graph has no input "${unknown}" (${index.inputs.join(', ')})` };
+  const pictures = index.inputs.filter((name) => !constants.includes(name));
+  if (pictures.length !== 1)
     return {
-      problem: `the graph has ${index.inputs.length} inputs (${index.inputs.join(', ')}); one picture is needed`,
+      problem:
+        `the graph has ${index.inputs.length} inputs (${index.inputs.join(', ')}); one picture is needed, and values for ` +
+        'all others under input.constants of the manifest beside the model',
     };
-  const info = index.graph.input.find((i) => i.name === index.inputs[0]);
+  const info = index.graph.input.find((i) => i.name === pictures[0]);
   const type = info?.type?.tensorType;
-  const dims = type?.shape?.dim.map((d) => int64ToNumber(d.dimValue ?? undefined, -1)) ?? [];
+  const dims = type?.shape?.dim.map((d) => int64ToNumber(d.dimValue ?? undefined, -1) || -1) ?? [];
   if (type?.elemType !== DataType.float)
     return { problem: `input "${info?.name}" has ONNX data type ${type?.elemType}; float32 (1) is needed` };
-  if (dims.length !== 4 || dims[1] !== 3 || !(dims[2] > 0) || !(dims[3] > 0) || dims[0] > 1 || dims[0] === 0) {
+  if (dims.length !== 4 || dims[1] !== 3 || !(dims[2] > 0) || !(dims[3] > 0) || dims[0] > 1) {
     return {
-      problem: `input "${info?.name}" is [${dims.join(', ')}] (-1: not fixed); [1, 3, height, width] is needed`,
+      problem: `input "${info?.name}" is [${dims.join(', ')}] (-1: not fixed); [1, 3, height, width] is needed: export it with a fixed size`,
     };
   }
-  return { name: index.inputs[0], height: dims[2], width: dims[3] };
+  return { name: pictures[0], height: dims[2], width: dims[3] };
 }
 
 /** What messages, reports and `exclude` call a node: its name, or its first result where it has none. */

@@ -1,6 +1,6 @@
 import { type InferenceSession, Tensor } from 'onnxruntime-node';
 import { ACTIVATION_TYPE, type ActivationParameters, quantizeConvWeights, WEIGHT_LIMIT } from './arithmetic.js';
-import { openSession, withOutputs } from './calibrate.js';
+import { constantFeeds, openSession, withOutputs } from './calibrate.js';
 import {
   addNoise,
   combinedDecibels,
@@ -53,9 +53,7 @@ export async function measureLayers(
   let done = 0;
   try {
     for await (const picture of pictures) {
-      const exact = await float.run({ [calibrated.inputName]: new Tensor('float32', picture, calibrated.dims) }, [
-        ...new Set([...names, ...outputs]),
-      ]);
+      const exact = await float.run(floatFeeds(calibrated, float, picture), [...new Set([...names, ...outputs])]);
       const rough = await int8.run(int8Feeds(calibrated, int8, picture), [...new Set([...bytesOf.keys(), ...outputs])]);
       for (const name of names) {
         const tensor = sums.get(name)!;
@@ -107,18 +105,25 @@ export async function measureLayers(
 
 /** The INT8 model's input from the float one's: bytes again where it takes bytes. */
 export function int8Feeds(
-  { inputName, dims, uint8Input }: CalibratedModel,
+  calibrated: CalibratedModel,
   session: InferenceSession,
   picture: Float32Array,
 ): Record<string, Tensor> {
-  const [input] = session.inputMetadata;
-  if (!uint8Input || !input.isTensor || input.type !== 'uint8') {
-    return { [inputName]: new Tensor('float32', picture, dims) };
-  }
+  const { inputName, dims, uint8Input, constants } = calibrated;
+  const input = session.inputMetadata.find(({ name }) => name === inputName);
+  if (!uint8Input || !input?.isTensor || input.type !== 'uint8') return floatFeeds(calibrated, session, picture);
   const { scale, zeroPoint } = uint8Input;
   // the scaling is exact in bytes, so that rounding gives back what the picture was
   const bytes = Uint8Array.from(picture, (value) => Math.round(value / scale + zeroPoint));
-  return { [inputName]: new Tensor('uint8', bytes, dims) };
+  return { ...constantFeeds(session, constants), [inputName]: new Tensor('uint8', bytes, dims) };
+}
+
+export function floatFeeds(
+  { inputName, dims, constants }: CalibratedModel,
+  session: InferenceSession,
+  picture: Float32Array,
+): Record<string, Tensor> {
+  return { ...constantFeeds(session, constants), [inputName]: new Tensor('float32', picture, dims) };
 }
 
 function emptySums(hasBytes: boolean): TensorSums {

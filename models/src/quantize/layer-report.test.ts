@@ -1,5 +1,13 @@
 import { describe, expect, it } from 'vitest';
-import { addNoise, combinedDecibels, decibels, type FullReport, reportMarkdown, worstFirst } from './layer-report.js';
+import {
+  addNoise,
+  blockText,
+  combinedDecibels,
+  decibels,
+  type FullReport,
+  reportMarkdown,
+  worstFirst,
+} from './layer-report.js';
 
 describe('signal to noise', () => {
   it('is 10 log10 of the ratio of energies, summed over pictures', () => {
@@ -29,6 +37,7 @@ describe('a report', () => {
   const report: FullReport = {
     file: 'm.onnx',
     sha256: 'a'.repeat(64),
+    inputLayout: 'NCHW',
     target: 'portable',
     calibration: 'mse',
     pictures: 5,
@@ -70,5 +79,17 @@ describe('a report', () => {
     expect(text).toContain('Back: `bad`');
     expect(text).toContain('| 1 | 0.4950 | 0.0050 |');
     expect(text).toContain('| `t` | -1.000 .. 1.000 | 0.007843 | 0.125 % | 33.0 |  |');
+  });
+});
+
+describe('a harmful block', () => {
+  const block = { layers: ['a', 'b'], before: 6, after: 13.25, share: 0.1567, taken: false };
+
+  it('says what it brings and costs, and the option that takes it', () => {
+    expect(blockText(block)).toBe(
+      '`a`, `b` in float would bring the outputs from 6.0 to 13.3 dB, at 15.7 % of the multiplications; to do so: --float-share 0.16',
+    );
+    expect(blockText({ ...block, share: 0.02, taken: true })).toMatch(/^`a`, `b` left in float: .* at 2\.0 %/);
+    expect(blockText({ ...block, share: undefined })).toMatch(/unknown share .* by --exclude$/);
   });
 });

@@ -1,5 +1,16 @@
 import type { QuantizeReport } from './quantize-build.js';
 
+/** Neighbouring layers that do not bear 8 bits: a network's rounding noise may come from a few of them nearly alone. */
+export interface FloatBlock {
+  /** In graph order. */
+  layers: string[];
+  /** Mean over the model's outputs of their signal to noise ratio, in dB: with all layers in INT8, with these in float. */
+  before: number;
+  after: number;
+  /** Of the network's multiplications that these layers do, 0..1; undefined where the model's sizes do not follow from it. */
+  share: number | undefined;
+}
+
 /** Signal and error of a tensor, summed up over any number of pictures. */
 export interface NoiseSums {
   signal: number;
@@ -82,6 +93,11 @@ export interface DropStep {
   loss: number;
 }
 
+/** Layers that `--method auto` found to do most of the harm, and whether it left them in float. */
+export interface BlockReport extends FloatBlock {
+  taken: boolean;
+}
+
 /** What `--max-drop` did. */
 export interface DropReport {
   /** E.g. `AP50 on 300 pictures of DATASET`. */
@@ -99,9 +115,11 @@ export interface DropReport {
 /** What the file beside the model says. */
 export interface FullReport extends QuantizeReport {
   file: string;
+  inputLayout: 'NCHW' | 'NHWC';
   sha256: string;
   /** Why this method was taken, by `--method auto`. */
   methods?: { method: string; score: number }[];
+  block?: BlockReport;
   maxDrop?: DropReport;
   quality?: LayerReport;
 }
@@ -110,7 +128,7 @@ const ROWS = 20;
 
 /** The report as Markdown: what was done, the worst layers and tensors (all of them are in the JSON form). */
 export function reportMarkdown(report: FullReport): string {
-  const { quality, maxDrop, methods } = report;
+  const { quality, maxDrop, methods, block } = report;
   const lines = [
     `# ${report.file}`,
     '',
@@ -124,9 +142,23 @@ export function reportMarkdown(report: FullReport): string {
     lines.push('', '## Methods tried', '', '| method | outputs, dB |', '|---|---:|');
     lines.push(...methods.map(({ method, score }) => `| ${method} | ${score.toFixed(2)} |`));
   }
+  if (block) lines.push('', '## Harmful block', '', blockText(block));
   if (maxDrop) lines.push('', ...dropMarkdown(maxDrop));
   if (quality) lines.push('', ...qualityMarkdown(quality));
   return `${lines.join('\n')}\n`;
+}
+
+/** One line: what these layers cost in INT8, and in float. */
+export function blockText({ layers, before, after, share, taken }: BlockReport): string {
+  const names = layers.map(code).join(', ');
+  const cost = share === undefined ? 'an unknown share' : `${(100 * share).toFixed(1)} %`;
+  const gain = `the outputs from ${before.toFixed(1)} to ${after.toFixed(1)} dB, at ${cost} of the multiplications`;
+  if (taken) return `${names} left in float: brings ${gain}`;
+  const way =
+    share === undefined
+      ? `to do so, exclude each by --exclude`
+      : `to do so: --float-share ${(Math.ceil(100 * share) / 100).toFixed(2)}`;
+  return `${names} in float would bring ${gain}; ${way}`;
 }
 
 function dropMarkdown(drop: DropReport): string[] {

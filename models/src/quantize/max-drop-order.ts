@@ -1,7 +1,6 @@
-import { Tensor } from 'onnxruntime-node';
 import { openSession } from './calibrate.js';
 import { addNoise, decibels, type NoiseSums } from './layer-report.js';
-import { int8Feeds, type Pictures } from './layer-report-measure.js';
+import { floatFeeds, int8Feeds, type Pictures } from './layer-report-measure.js';
 import { decodeModel } from './onnx-proto.js';
 import { type BuildOptions, buildInt8, type CalibratedModel } from './quantize-build.js';
 
@@ -57,15 +56,16 @@ export async function outputDecibels(
 
 /** The float model's outputs, those of float32, for each tensor. */
 export async function floatOutputs(
-  { floatBytes, inputName, dims }: CalibratedModel,
+  calibrated: CalibratedModel,
   tensors: readonly Float32Array[],
 ): Promise<Record<string, Float32Array>[]> {
+  const { floatBytes } = calibrated;
   const session = await openSession(floatBytes);
   const names = decodeModel(floatBytes).graph.output.map(({ name }) => name);
   const results: Record<string, Float32Array>[] = [];
   try {
     for (const tensor of tensors) {
-      const outputs = await session.run({ [inputName]: new Tensor('float32', tensor, dims) });
+      const outputs = await session.run(floatFeeds(calibrated, session, tensor));
       const floats = names.filter((name) => outputs[name].data instanceof Float32Array);
       results.push(
         Object.fromEntries(floats.map((name) => [name, Float32Array.from(outputs[name].data as Float32Array)])),

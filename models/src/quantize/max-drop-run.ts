@@ -1,3 +1,4 @@
+import { findFloatBlock } from './float-block.js';
 import type { DropReport } from './layer-report.js';
 import { searchFloatLayers } from './max-drop.js';
 import type { Judge, JudgedModel } from './max-drop-judge.js';
@@ -16,7 +17,8 @@ export interface DropSettings {
 }
 
 /**
- * Puts layers back to float, worst first, until the judge's score is within `maxDrop` of the float model's.
+ * Puts layers back to float until the judge's score is within `maxDrop` of the float model's: first a block of neighbours
+ * that harms the outputs as a whole, then layers by the harm that each does alone.
  * @throws QuantizeError MAX_DROP_UNREACHED when it is not, even with a single layer left in INT8
  */
 export async function limitDrop(
@@ -26,44 +28,51 @@ export async function limitDrop(
   { maxDrop, float, tensors, onStep }: DropSettings,
 ): Promise<{ built: BuiltModel; drop: DropReport }> {
   const floatScore = await judge.score(float, (done, total) => onStep?.('judging the float model', done, total));
-  let order: string[] | undefined;
-  let layers = buildInt8(calibrated, options).layers.length;
-  const buildWithout = (count: number): BuiltModel => {
-    const back = (order ?? []).slice(0, count);
-    return buildInt8(calibrated, { ...options, exclude: new Set([...(options.exclude ?? []), ...back]) });
+  let order: string[] = [];
+  const layers = buildInt8(calibrated, options).layers.length;
+  const buildWithout = (back: readonly number[]): BuiltModel => {
+    const names = back.map((place) => order[place]);
+    return buildInt8(calibrated, { ...options, exclude: new Set([...(options.exclude ?? []), ...names]) });
   };
-  const scoreOf = async (count: number): Promise<number> => {
-    if (count > 0 && order === undefined) {
-      // only now: most models need no layer back, and ranking takes one model per layer
+  let asked = 0;
+  const scoreOf = async (back: readonly number[]): Promise<number> => {
+    // only where the block does not do: ranking takes one model per layer
+    if (back.length > order.length) {
       const ranked = await rankLayers(calibrated, options, tensors, (done, total) =>
         onStep?.('ranking layers', done, total),
       );
-      order = ranked.map(({ name }) => name);
-      layers = order.length;
+      order = [...new Set([...order, ...ranked.map(({ name }) => name)])];
     }
-    const { bytes, report } = buildWithout(count);
+    const { bytes, report } = buildWithout(back);
+    asked++;
     return judge.score({ bytes, inputType: report.inputType }, (done, total) =>
-      onStep?.(`judging with ${count} of ${layers} layers in float`, done, total),
+      onStep?.(`judging ${asked}: ${back.length} of ${layers} layers in float`, done, total),
     );
   };
-  const found = await searchFloatLayers(layers - 1, floatScore, maxDrop, scoreOf);
+  const found = await searchFloatLayers(layers - 1, floatScore, maxDrop, scoreOf, async () => {
+    const block = await findFloatBlock(calibrated, options, tensors, (done, total) =>
+      onStep?.('looking for a harmful block', done, total),
+    );
+    order = block?.layers ?? [];
+    return Math.max(1, order.length);
+  });
   if (!found.reached) {
     throw new QuantizeError(
       'MAX_DROP_UNREACHED',
       `${judge.metric}: the float model has ${floatScore.toFixed(4)}; INT8 comes to ${found.score.toFixed(4)} at best, with ` +
-        `${found.floatLayers} of ${layers} layers in float, which loses more than ${maxDrop}. Keep the float model ` +
+        `${found.back.length} of ${layers} layers in float, which loses more than ${maxDrop}. Keep the float model ` +
         '(--precision fp16 halves its file), try --method auto, or allow a larger --max-drop',
     );
   }
   return {
-    built: buildWithout(found.floatLayers),
+    built: buildWithout(found.back),
     drop: {
       metric: judge.metric,
       maxDrop,
       floatScore,
       score: found.score,
       loss: floatScore - found.score,
-      backToFloat: (order ?? []).slice(0, found.floatLayers),
+      backToFloat: found.back.map((place) => order[place]),
       path: found.path,
     },
   };

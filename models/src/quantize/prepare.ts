@@ -54,9 +54,11 @@ function dropConstantInputs(model: ModelProto): void {
 function fixBatch({ graph }: ModelProto): string | undefined {
   const constants = new Set(graph.initializer.map((t) => t.name));
   const inputs = graph.input.filter((i) => !constants.has(i.name));
-  const batch = inputs.length === 1 ? inputs[0].type?.tensorType?.shape?.dim[0] : undefined;
+  // others, if any, are small: a picture's size, its scale
+  const pictures = inputs.filter((i) => i.type?.tensorType?.shape?.dim.length === 4);
+  const batch = pictures.length === 1 ? pictures[0].type?.tensorType?.shape?.dim[0] : undefined;
   if (!batch || int64ToNumber(batch.dimValue ?? undefined, 0) > 0) return undefined;
   batch.dimValue = 1;
   batch.dimParam = undefined;
-  return inputs[0].name;
+  return pictures[0].name;
 }

@@ -5,7 +5,7 @@ import {
   type Range,
   WEIGHT_LIMIT,
 } from './arithmetic.js';
-import type { TensorStatistics } from './calibrate.js';
+import type { InputConstants, TensorStatistics } from './calibrate.js';
 import { type CalibrationChoice, chooseRange, describeChoice } from './calibrate-method.js';
 import { type GraphIndex, indexGraph, nodeName } from './graph-index.js';
 import { decodeModel, encodeModel, type NodeProto } from './onnx-proto.js';
@@ -30,6 +30,8 @@ export interface CalibratedModel {
   dims: readonly number[];
   /** How bytes become the float input, where the INT8 model is to take them as they are; else its input stays float. */
   uint8Input: ActivationParameters | undefined;
+  /** Of the inputs beside the picture. */
+  constants: InputConstants;
   /** What `floatBytes` wants its pictures scaled by: none where the scaling was folded into it. */
   scaling: PixelScaling;
   statistics: ReadonlyMap<string, TensorStatistics>;
@@ -52,6 +54,8 @@ export interface BuildOptions {
   ranges: ChosenRanges;
   /** Nodes left in float, by `nodeName`. */
   exclude?: ReadonlySet<string>;
+  /** `NHWC`: the model takes bytes `[1, H, W, 3]`; only with a uint8 input. NCHW when absent. */
+  inputLayout?: 'NCHW' | 'NHWC';
 }
 
 export interface QuantizeReport {
@@ -127,6 +131,7 @@ export function buildInt8(calibrated: CalibratedModel, options: BuildOptions): B
     weightLimit: WEIGHT_LIMIT[options.target],
     uint8Input: uint8Input ? inputName : undefined,
     activationType: ACTIVATION_TYPE[options.target],
+    inputLayout: options.inputLayout,
   });
   model.producerName = 'vigie-models quantize';
   model.metadataProps = [

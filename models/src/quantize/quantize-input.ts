@@ -13,6 +13,8 @@ export interface InputOverrides {
   mean?: number[];
   std?: number[];
   resize?: 'stretch' | 'letterbox';
+  pad?: number;
+  anchor?: 'center' | 'top-left';
 }
 
 /** The manifest beside a model that names it, or undefined. Throws PackageError MANIFEST_INVALID, LABELS_INVALID. */
@@ -47,6 +49,8 @@ export function inputSpecOf(
     mean: given.mean ?? known?.mean,
     std: given.std ?? known?.std,
     resize: given.resize ?? known?.resize ?? 'stretch',
+    pad: given.pad ?? known?.pad,
+    anchor: given.anchor ?? known?.anchor,
   };
 }
 

@@ -5,7 +5,8 @@ import { chooseMethod, type MethodScore } from './calibrate-auto.js';
 import { type CalibrationMethod, needsHistograms } from './calibrate-method.js';
 import { calibrateModel } from './calibrate-model.js';
 import { inputTensors, listPictures } from './calibration-pictures.js';
-import type { DropReport, LayerReport } from './layer-report.js';
+import { findFloatBlock } from './float-block.js';
+import type { BlockReport, DropReport, LayerReport } from './layer-report.js';
 import { measureLayers } from './layer-report-measure.js';
 import { type Judge, type JudgedModel, judgeByAgreement, judgeByLabels, type Reading } from './max-drop-judge.js';
 import { takeTensors } from './max-drop-order.js';
@@ -27,7 +28,11 @@ export interface QuantizeRun {
   percentile: number | undefined;
   headroom: number;
   inputType: 'auto' | 'uint8' | 'float32';
+  /** Of the INT8 model's input; NHWC needs bytes. */
+  inputLayout?: 'NCHW' | 'NHWC';
   exclude: ReadonlySet<string>;
+  /** `auto` leaves a harmful block of layers in float when it does no more of the multiplications than this, 0..1. */
+  floatShare: number;
   /** Whether the report per layer is wanted; it changes nothing in the model. */
   measure: boolean;
   maxDrop: number | undefined;
@@ -36,16 +41,24 @@ export interface QuantizeRun {
   onProgress: (what: string, done: number, total: number) => void;
 }
 
-/** Pictures by which layers are ranked and methods compared. */
+/** Pictures by which methods are compared. */
 const FEW = 8;
+/** Pictures by which a model per layer, or some 40, are compared. */
+const FEWEST = 4;
 /** Pictures of the report per layer. */
 const MEASURED = 16;
 
+export interface QuantizeResult {
+  built: BuiltModel;
+  methods?: MethodScore[];
+  block?: BlockReport;
+  drop?: DropReport;
+  quality?: LayerReport;
+}
+
 /** The whole of `vigie-models quantize`: calibrate, choose, build, put layers back, measure. Nothing is written. */
-export async function runQuantize(
-  run: QuantizeRun,
-): Promise<{ built: BuiltModel; methods?: MethodScore[]; drop?: DropReport; quality?: LayerReport }> {
-  const { bytes, input, target, exclude, onProgress, maxDrop } = run;
+export async function runQuantize(run: QuantizeRun): Promise<QuantizeResult> {
+  const { bytes, input, target, onProgress, maxDrop } = run;
   // before an hour of work: what it would fail by
   const reading = maxDrop === undefined ? undefined : readingWith(run.reading, run.modelPath, input);
   const byLabels = reading && run.data ? judgeByLabels(reading, await openDataset(run.data), run.data) : undefined;
@@ -59,6 +72,7 @@ export async function runQuantize(
   const calibrated = await calibrateModel(bytes, inputTensors(split.calibration, input), {
     scaling: { mean: input.mean ?? [0, 0, 0], std: input.std ?? [1, 1, 1] },
     inputType: run.inputType,
+    constants: input.constants,
     histograms: run.method === 'auto' || needsHistograms(run.method),
     onPicture: (done) => onProgress('calibrating', done, split.calibration.length),
   });
@@ -69,11 +83,24 @@ export async function runQuantize(
   const choice = { quantile: run.quantile, percentile: run.percentile, headroom: run.headroom };
   const chosen =
     run.method === 'auto'
-      ? await chooseMethod(calibrated, { target, exclude }, choice, few, (done, total) =>
+      ? await chooseMethod(calibrated, { target, exclude: run.exclude }, choice, few, (done, total) =>
           onProgress('trying methods', done, total),
         )
       : { ranges: chooseRanges(calibrated, { ...choice, method: run.method }), methods: undefined };
-  const options = { target, exclude, ranges: chosen.ranges };
+  const { ranges } = chosen;
+  // --max-drop looks for itself
+  const found =
+    auto && maxDrop === undefined
+      ? await findFloatBlock(
+          calibrated,
+          { target, exclude: run.exclude, ranges },
+          spreadOver(few, FEWEST),
+          (done, total) => onProgress('looking for a harmful block', done, total),
+        )
+      : undefined;
+  const block = found && { ...found, taken: found.share !== undefined && found.share <= run.floatShare };
+  const exclude = new Set([...run.exclude, ...(block?.taken ? block.layers : [])]);
+  const options = { target, exclude, ranges };
 
   let built: BuiltModel;
   let drop: DropReport | undefined;
@@ -87,13 +114,18 @@ export async function runQuantize(
     ({ built, drop } = await limitDrop(calibrated, options, judge, {
       maxDrop,
       float,
-      tensors: few,
+      tensors: spreadOver(few, FEWEST),
       onStep: onProgress,
     }));
   } else built = buildInt8(calibrated, options);
 
   const quality = run.measure ? await measure(run, calibrated, built, split, tensorsOf) : undefined;
-  return { built, methods: chosen.methods, drop, quality };
+  if (run.inputLayout === 'NHWC') {
+    // the same bytes in another order: all that was measured holds
+    const back = [...exclude, ...(drop?.backToFloat ?? [])];
+    built = buildInt8(calibrated, { ...options, exclude: new Set(back), inputLayout: 'NHWC' });
+  }
+  return { built, methods: chosen.methods, block, drop, quality };
 }
 
 async function measure(

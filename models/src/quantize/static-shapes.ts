@@ -205,6 +205,23 @@ const depthToSpace: ShapeRule = (node, { shape }) => {
   return [[x[0], x[1] / block ** 2, x[2] * block, x[3] * block]];
 };
 
+const constantOfShape: ShapeRule = (_, { values }) => [values(0)];
+
+const topK: ShapeRule = (node, { shape, values }) => {
+  const [x, count] = [shape(0), integerAttribute(node, 'k') ?? values(1)?.[0]];
+  if (!x || count === undefined) return [undefined];
+  const axis = normalizedAxis(integerAttribute(node, 'axis') ?? -1, x.length);
+  const kept = x.map((d, i) => (i === axis ? count : d));
+  return [kept, kept];
+};
+
+const tile: ShapeRule = (_, { shape, values }) => {
+  const [x, repeats] = [shape(0), values(1)];
+  return [x && repeats?.length === x.length ? x.map((d, i) => (d < 0 ? -1 : d * repeats[i])) : undefined];
+};
+
+const gatherElements: ShapeRule = (_, { shape }) => [shape(1)];
+
 const SAME_SHAPE = `BatchNormalization Cast Ceil Clip Dropout Elu Erf Exp Floor Gelu HardSigmoid HardSwish Hardmax Identity
   InstanceNormalization LayerNormalization LeakyRelu Log LogSoftmax Mish Neg PRelu Reciprocal Relu Round Selu Sigmoid
   Softmax Softplus Sqrt Tanh ThresholdedRelu QuantizeLinear DequantizeLinear Abs Not Sign Sin Cos`;
@@ -219,10 +236,12 @@ export const SHAPE_RULES: ReadonlyMap<string, ShapeRule> = new Map<string, Shape
   ['Concat', concat],
   ['Conv', conv],
   ['ConvTranspose', convTranspose],
+  ['ConstantOfShape', constantOfShape],
   ['DepthToSpace', depthToSpace],
   ['Expand', expand],
   ['Flatten', flatten],
   ['Gather', gather],
+  ['GatherElements', gatherElements],
   ['Gemm', gemm],
   ['GlobalAveragePool', globalPool],
   ['GlobalMaxPool', globalPool],
@@ -234,6 +253,8 @@ export const SHAPE_RULES: ReadonlyMap<string, ShapeRule> = new Map<string, Shape
   ['Slice', slice],
   ['Split', split],
   ['Squeeze', squeeze],
+  ['Tile', tile],
+  ['TopK', topK],
   ['Transpose', transpose],
   ['Unsqueeze', unsqueeze],
   ['Upsample', resize],

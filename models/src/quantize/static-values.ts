@@ -71,7 +71,25 @@ const concat: Evaluator = (_, inputs) => {
   return { dims: [values.length], values, type: inputs[0]!.type };
 };
 
+/** The rows of a table the other way round, as PyTorch turns its padding (`F.pad`) into ONNX's. */
+const reversedRows: Evaluator = (_, [data, starts, ends, axes, steps]) => {
+  const [rows, columns] = data?.dims ?? [];
+  const all = starts?.values[0] === -1 && (ends?.values[0] ?? 0) < -rows && (axes?.values[0] ?? 0) === 0;
+  if (!data || !all || steps?.values.length !== 1 || steps.values[0] !== -1) return undefined;
+  const row = (at: number): number[] => data.values.slice(at * columns, (at + 1) * columns);
+  return { ...data, values: Array.from({ length: rows }, (_v, at) => row(rows - 1 - at)).flat() };
+};
+
+const transpose: Evaluator = (node, [data]) => {
+  const order = integersAttribute(node, 'perm') ?? [1, 0];
+  if (data?.dims.length !== 2 || order[0] !== 1 || order[1] !== 0) return undefined;
+  const [rows, columns] = data.dims;
+  const values = data.values.map((_, at) => data.values[(at % rows) * columns + Math.floor(at / rows)]);
+  return { ...data, dims: [columns, rows], values };
+};
+
 const slice: Evaluator = (node, [data, starts, ends, axes, steps]) => {
+  if (data?.dims.length === 2) return reversedRows(node, [data, starts, ends, axes, steps]);
   if (data?.dims.length !== 1) return undefined;
   const start = (starts?.values ?? integersAttribute(node, 'starts'))?.[0];
   const end = (ends?.values ?? integersAttribute(node, 'ends'))?.[0];
@@ -146,6 +164,7 @@ export const STATIC_EVALUATORS: Readonly<Record<string, Evaluator>> = {
   Slice: slice,
   Squeeze: sameNumbers,
   Sub: elementwise((a, b) => a - b),
+  Transpose: transpose,
   Unsqueeze: sameNumbers,
   Where: where,
 };

@@ -135,7 +135,7 @@ function bindInput(
 }
 
 /** Of the type that the model declares; sizes that it leaves open are 1. */
-function constantTensor(session: InferenceSession, name: string, values: readonly number[]): Tensor {
+export function constantTensor(session: InferenceSession, name: string, values: readonly number[]): Tensor {
   const metadata = session.inputMetadata.find((input) => input.name === name);
   if (!metadata?.isTensor) throw new RangeError(`the model has no input "${name}"`);
   const dims = sizes(metadata.shape).map((size) => size ?? 1);

@@ -14,6 +14,9 @@ export type Activation = 'none' | 'sigmoid';
 /** Boxes in pixels of the model's frame, or 0..1 of it. */
 export const Units = Type.Union([Type.Literal('pixels'), Type.Literal('normalized')]);
 
+/** Values that stand behind the classes of each location and are not read. */
+export const ExtraColumns = Type.Integer({ minimum: 0, maximum: 1024 });
+
 /** Takes a location that holds something. Called for few: the scan itself makes no objects. */
 export type OnCandidate = (location: number, classId: number, score: number) => void;
 
@@ -84,14 +87,15 @@ export function makeClassScan(
 }
 
 /**
- * Scans heads with objectness, rows of 4 box values, objectness and a value per class: score = objectness × class.
+ * Scans heads with objectness, rows of 4 box values, objectness, a value per class and `extra` others: score = objectness × class.
  */
 export function makeObjectnessScan(
   thresholds: readonly number[],
   activation: Activation,
+  extra = 0,
 ): (data: Float32Array, found: OnCandidate) => void {
   const classes = thresholds.length;
-  const columns = 5 + classes;
+  const columns = 5 + classes + extra;
   const lowest = Math.min(...thresholds);
   // No class can lift a location over the lowest threshold when its objectness alone does not reach it.
   const leastObjectness = activation === 'sigmoid' ? logit(lowest) : lowest;

@@ -5,7 +5,7 @@ import { makeEnd2endDecoder } from './end2end.js';
 import { difference, randomContent, randomScene, seeded, tensor } from './scene.inverse.js';
 import { end2endDetections, type Placed, transposed, yolov5Predictions, yolov8Predictions } from './yolo.inverse.js';
 import { makeYolov5Decoder } from './yolov5.js';
-import { makeYolov8Decoder } from './yolov8.js';
+import { makeYolov8Decoder, yolov8Problem } from './yolov8.js';
 
 const LABELS = ['person', 'car', 'dog'];
 const INPUT: DecoderInput = { width: 640, height: 480, labels: LABELS, thresholds: [0.25, 0.25, 0.25] };
@@ -57,6 +57,14 @@ describe('makeYolov5Decoder', () => {
     expect(more).toEqual([]);
   });
 
+  it('reads past the values behind the classes', () => {
+    const row = [320, 240, 64, 48, 0.8, 0.1, 0.5, 0.45, 1, 1];
+    const decoder = makeYolov5Decoder({ ...spec, extra: 2 }, INPUT);
+    const found = decoder.decode({ output0: tensor([1, 2, 10], [...row, ...row.with(0, 64)]) }, WHOLE_FRAME);
+    expect(found.map(({ label }) => label)).toEqual(['car', 'car']);
+    expect(found[1].box[0]).toBeCloseTo(0.05, 6);
+  });
+
   it('lets no class with a high threshold hide another', () => {
     const output0 = tensor([1, 1, 8], [320, 240, 64, 48, 1, 0.5, 0.8, 0]);
     const decoder = makeYolov5Decoder(spec, { ...INPUT, thresholds: [0.4, 0.9, 0.4] });
@@ -80,6 +88,19 @@ describe('makeYolov8Decoder', () => {
       const flat = { data: output0.data, dims: [7, 400] };
       expect(difference(decoder.decode({ output0: flat }, content), objects)).toBeLessThan(1e-5);
     });
+  });
+
+  it('reads past the values behind the classes: masks, key points, an angle', () => {
+    const decoder = makeYolov8Decoder({ ...spec, extra: 2 }, INPUT);
+    expect(decoder.outputs[0]).toMatchObject({ dims: [1, 9, null] });
+    forScenes(400, (objects, next) => {
+      const content = randomContent(next);
+      const { data } = yolov8Predictions(objects, 400, INPUT, content);
+      const output0 = { data: Float32Array.from({ length: 9 * 400 }, (_, at) => data[at] ?? 1), dims: [1, 9, 400] };
+      expect(difference(decoder.decode({ output0 }, content), objects)).toBeLessThan(1e-5);
+      expect(difference(decoder.decode({ output0: transposed(output0) }, content), objects)).toBeLessThan(1e-5);
+    });
+    expect(yolov8Problem({ type: 'yolov8', outputs: { boxes: 'b', scores: 's' }, extra: 2 })?.field).toBe('extra');
   });
 
   it('takes boxes and scores apart, corners, and logits', () => {

@@ -2,7 +2,7 @@ import { type Static, Type } from '@sinclair/typebox';
 import type { Decoder, DecoderInput } from '../decoder.js';
 import type { Detection } from '../detection.js';
 import { addCandidate } from './candidate.js';
-import { Activation, makeObjectnessScan, Units } from './dense.js';
+import { Activation, ExtraColumns, makeObjectnessScan, Units } from './dense.js';
 
 const Strict = { additionalProperties: false } as const;
 const OutputName = Type.String({ minLength: 1, maxLength: 200 });
@@ -21,6 +21,8 @@ export const Yolov5Decoder = Type.Object(
     units: Type.Optional(Units),
     /** none when absent: the exported model ends in the sigmoid. */
     activation: Type.Optional(Activation),
+    /** Values of a row after its classes, not read: 32 mask coefficients of YOLOv5-seg; 0 when absent. */
+    extra: Type.Optional(ExtraColumns),
   },
   Strict,
 );
@@ -29,10 +31,11 @@ export type Yolov5Decoder = Static<typeof Yolov5Decoder>;
 /** Makes the decoder; N is read from the output (25,200 at 640 × 640). */
 export function makeYolov5Decoder(spec: Yolov5Decoder, input: DecoderInput): Decoder {
   const { labels, thresholds } = input;
-  const columns = 5 + labels.length;
+  const extra = spec.extra ?? 0;
+  const columns = 5 + labels.length + extra;
   const name = spec.outputs.predictions;
   const [width, height] = spec.units === 'normalized' ? [1, 1] : [input.width, input.height];
-  const scan = makeObjectnessScan(thresholds, spec.activation ?? 'none');
+  const scan = makeObjectnessScan(thresholds, spec.activation ?? 'none', extra);
   return {
     outputs: [
       {

@@ -2,7 +2,7 @@ import { type Static, Type } from '@sinclair/typebox';
 import type { Decoder, DecoderInput, OutputRequirement, OutputTensor } from '../decoder.js';
 import type { Detection } from '../detection.js';
 import { addCandidate } from './candidate.js';
-import { Activation, makeClassScan, Units } from './dense.js';
+import { Activation, ExtraColumns, makeClassScan, Units } from './dense.js';
 import type { DecoderProblem } from './strides.js';
 
 const Strict = { additionalProperties: false } as const;
@@ -13,6 +13,8 @@ const OutputName = Type.String({ minLength: 1, maxLength: 200 });
  * centre x, centre y, width, height and a score per class, boxes decoded by the model; or `[1, N, 4 + C]`, not transposed.
  * Also heads that give the same in two outputs, `boxes` `[1, N, 4]` or `[1, 4, N]` and `scores` `[1, N, C]` or `[1, C, N]`: YOLO-NAS,
  * PP-YOLOE and PicoDet exported without suppression (`boxFormat: xyxy`).
+ * Models of masks, key points and turned boxes put more values behind the classes (`extra`); their boxes are read, a turned
+ * one as if it stood straight.
  * Source: github.com/ultralytics/ultralytics, nn/modules/head.py (`Detect`) and utils/ops.py (`non_max_suppression`);
  * units in TensorFlow exports: `Detect._inference` (divided by the size of the picture);
  * Deci-AI/super-gradients, documentation/source/models_export.md; PaddlePaddle/PaddleDetection,
@@ -38,6 +40,8 @@ export const Yolov8Decoder = Type.Object(
     units: Type.Optional(Units),
     /** none when absent: the exported model ends in the sigmoid. */
     activation: Type.Optional(Activation),
+    /** Values of a location after its classes, not read: 32 mask coefficients, 51 of key points, an angle; 0 when absent. */
+    extra: Type.Optional(ExtraColumns),
   },
   Strict,
 );
@@ -56,6 +60,7 @@ export function makeYolov8Decoder(spec: Yolov8Decoder, input: DecoderInput): Dec
   const { labels, thresholds } = input;
   const { predictions, boxes = '', scores = '' } = spec.outputs;
   const classes = labels.length;
+  const channels = 4 + classes + (spec.extra ?? 0);
   const [width, height] = spec.units === 'normalized' ? [1, 1] : [input.width, input.height];
   const corners = spec.boxFormat === 'xyxy';
   const scan = makeClassScan(thresholds, spec.activation ?? 'none');
@@ -78,10 +83,10 @@ export function makeYolov8Decoder(spec: Yolov8Decoder, input: DecoderInput): Dec
     outputs:
       predictions === undefined
         ? [requirement('boxes', boxes, 4), requirement('scores', scores, classes)]
-        : [requirement('predictions', predictions, 4 + classes)],
+        : [requirement('predictions', predictions, channels)],
     suppress: true,
     decode(outputs, content) {
-      const box = predictions === undefined ? places(outputs[boxes], 4) : places(outputs[predictions], 4 + classes);
+      const box = predictions === undefined ? places(outputs[boxes], 4) : places(outputs[predictions], channels);
       const score = predictions === undefined ? places(outputs[scores], classes) : box;
       const found: Detection[] = [];
       scan(
@@ -107,7 +112,10 @@ export function makeYolov8Decoder(spec: Yolov8Decoder, input: DecoderInput): Dec
 }
 
 /** Which outputs are named must make one of the two forms. */
-export function yolov8Problem({ outputs }: Yolov8Decoder): DecoderProblem | undefined {
+export function yolov8Problem({ outputs, extra }: Yolov8Decoder): DecoderProblem | undefined {
+  if (outputs.predictions === undefined && extra !== undefined) {
+    return { field: 'extra', problem: 'boxes and scores of their own hold nothing else; leave it out' };
+  }
   const { predictions, boxes, scores } = outputs;
   const split = boxes !== undefined && scores !== undefined;
   const one = boxes !== undefined || scores !== undefined;
