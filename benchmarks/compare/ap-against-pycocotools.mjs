@@ -21,8 +21,14 @@ const cli = join(root, 'models', 'dist', 'cli.js');
 const script = fileURLToPath(new URL('./ap-pycocotools.py', import.meta.url));
 const material = join(root, '..', 'shared', 'material', 'datasets');
 
+const HELP = `node benchmarks/compare/ap-against-pycocotools.mjs --python PYTHON [--package P]... [--dataset D]...
+  [--class-map LABEL=CATEGORY]... [--json FILE]
+
+Average precision by vigie-models evaluate against the real pycocotools on the same detections. Exit 0: equal to 1e-4.
+`;
 const { values } = parseArgs({
   options: {
+    help: { type: 'boolean', short: 'h', default: false },
     python: { type: 'string', default: 'python3' },
     package: { type: 'string', multiple: true },
     dataset: { type: 'string', multiple: true },
@@ -30,6 +36,10 @@ const { values } = parseArgs({
     json: { type: 'string' },
   },
 });
+if (values.help) {
+  process.stdout.write(HELP);
+  process.exit(0);
+}
 const packages =
   values.package ?? ['person-detector-fp32', 'person-detector-int8'].map((name) => join(root, 'models', 'zoo', name));
 const datasets =

@@ -16,6 +16,7 @@ import { parseArgs, promisify } from 'node:util';
 import { openDataset } from '@vigie/models/evaluate/open-dataset';
 import { decodePicture } from '@vigie/models/package/picture';
 import { listPictures } from '@vigie/models/quantize/calibration-pictures';
+import { DEFAULT_FLOAT_SHARE } from '@vigie/models/quantize/float-block';
 import { spreadOver } from '@vigie/models/quantize/quantize-input';
 import { runQuantize } from '@vigie/models/quantize/quantize-run';
 import { makePreprocessor } from '@vigie/models/runtime/preprocess';
@@ -26,8 +27,15 @@ import { scoreModel } from './quantization-score.mjs';
 import { timeInTurns } from './quantization-timing.mjs';
 
 const repository = fileURLToPath(new URL('../..', import.meta.url));
+const HELP = `node benchmarks/compare/quantization.mjs --python PYTHON [--shared DIR] [--out DIR] [--only MODEL]
+  [--calibration-pictures N] [--quick]
+
+Our INT8 against Python's onnxruntime.quantization on three models: AP by a paired bootstrap, size, time in turns.
+PYTHON has onnx and onnxruntime; needs "npx tsc -b models" and ../shared/material. About 10 minutes on 4 cores.
+`;
 const { values } = parseArgs({
   options: {
+    help: { type: 'boolean', short: 'h', default: false },
     python: { type: 'string' },
     shared: { type: 'string', default: join(repository, '..', 'shared') },
     out: { type: 'string' },
@@ -36,6 +44,10 @@ const { values } = parseArgs({
     quick: { type: 'boolean', default: false },
   },
 });
+if (values.help) {
+  process.stdout.write(HELP);
+  process.exit(0);
+}
 if (values.python === undefined) {
   console.error('quantization: give --python PYTHON, one that has onnx and onnxruntime (pip install onnx onnxruntime)');
   process.exit(2);
@@ -149,7 +161,7 @@ function quantizeOurs(model, bytes, before) {
     headroom: 1,
     inputType: 'auto',
     exclude: new Set(before?.block.layers),
-    floatShare: 0.05,
+    floatShare: before ? 0 : DEFAULT_FLOAT_SHARE,
     measure: false,
     maxDrop: undefined,
     data: undefined,

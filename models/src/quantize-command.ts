@@ -6,6 +6,7 @@ import type { InputSpec } from './package/manifest.js';
 import { type QuantizeTarget, WEIGHT_LIMIT } from './quantize/arithmetic.js';
 import { CALIBRATION_METHODS, type CalibrationMethod, DEFAULT_PERCENTILE } from './quantize/calibrate-method.js';
 import { readPictureModel } from './quantize/calibrate-model.js';
+import { DEFAULT_FLOAT_SHARE } from './quantize/float-block.js';
 import { toHalfWeights } from './quantize/fp16.js';
 import { blockText, type FullReport, reportMarkdown } from './quantize/layer-report.js';
 import { decodeModel, encodeModel } from './quantize/onnx-proto.js';
@@ -75,7 +76,7 @@ export function quantizeCommand(): Command {
       '--float-share <share>',
       'auto: leaves neighbouring layers that do most of the harm in float when they do no more of the multiplications',
       parseLoss,
-      0.05,
+      DEFAULT_FLOAT_SHARE,
     )
     .option('--quantile <share>', 'minmax: share of the pictures whose extremes count; 1 is all', parseShare, 1)
     .option('--headroom <factor>', 'widens the ranges; for pictures tamer than real life', parseHeadroom, 1)
