@@ -90,15 +90,16 @@ decoder: { type: classify, outputs: { logits: class_logits }, activation: softma
 thresholds: { default: 0 }
 `;
 
-/** Words of which one must be in the best label, or among the best five. */
+/**
+ * Words of which one must be in the best label, or among the best five. The eighth picture, an owl, is left out: on a processor
+ * without VNNI the model's 8-bit sums saturate and it names grouse and prairie fowl, in Python's ONNX Runtime too.
+ */
 const PICTURES: Readonly<Record<string, RegExp>> = {
   'bird.jpg': /chickadee/,
   'cat.jpg': /\bcat\b/,
   'dragonfly.jpg': /dragonfly|damselfly/,
   'grace_hopper.jpg': /uniform|bolo tie|suit/,
   'hot_dog.jpg': /hotdog/,
-  // The model takes the owl for a grouse, in Python's ONNX Runtime too.
-  'owl.jpg': /owl\b|grouse/,
   'parrot.jpg': /macaw/,
   'sunflower.jpg': /daisy/,
 };

@@ -80,7 +80,7 @@ function normalised(operator: Operator, kernel: Kernel): Kernel {
 }
 
 /** BatchNormalization as a factor and a shift per channel. */
-export function normalisationOf(operator: Operator, channels: number): [factor: Float32Array, shift: Float32Array] {
+function normalisationOf(operator: Operator, channels: number): [factor: Float32Array, shift: Float32Array] {
   const [scale, bias, mean, variance] = [1, 2, 3, 4].map((index) => floatsOf(operator, operator.constant(index)));
   const all = [scale, bias, mean, variance];
   if (all.some((values) => values?.length !== channels)) throw operator.fail(`its parameters are not ${channels} each`);

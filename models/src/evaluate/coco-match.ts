@@ -49,7 +49,7 @@ export interface CellMatch {
  * Overlap of a detection with an object. For a crowd it is the share of the detection's own area that lies in it.
  * Source: `bbIou` of maskApi.c in cocoapi.
  */
-export function cocoOverlap(detection: PixelBox, truth: PixelBox, crowd: boolean): number {
+function cocoOverlap(detection: PixelBox, truth: PixelBox, crowd: boolean): number {
   const width = Math.min(detection[2] + detection[0], truth[2] + truth[0]) - Math.max(detection[0], truth[0]);
   if (width <= 0) return 0;
   const height = Math.min(detection[3] + detection[1], truth[3] + truth[1]) - Math.max(detection[1], truth[1]);

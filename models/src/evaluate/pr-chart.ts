@@ -7,11 +7,11 @@ export interface ChartSeries {
   best?: { recall: number; precision: number };
 }
 
-export const CHART_WIDTH = 800;
-export const CHART_HEIGHT = 600;
+const CHART_WIDTH = 800;
+const CHART_HEIGHT = 600;
 
 /** Curves drawn at most: more could not be told apart. */
-export const MAX_SERIES = 8;
+const MAX_SERIES = 8;
 
 /** Colours and dashes that stay apart for the colour-blind (Okabe and Ito 2008) and in black and white. */
 const COLORS = ['#0072b2', '#d55e00', '#009e73', '#cc79a7', '#56b4e9', '#e69f00', '#000000', '#7a5195'];
@@ -140,7 +140,7 @@ function shorten(content: string, most: number): string {
 }
 
 /** Names come from strangers' files: they must not become markup, and control characters and half surrogates are no XML at all. */
-export function escapeXml(content: string): string {
+function escapeXml(content: string): string {
   return content
     .replace(/[\p{Cc}\p{Cs}\ufffe\uffff]/gu, ' ')
     .replace(/[&<>"']/g, (char) => `&#${char.codePointAt(0)};`);

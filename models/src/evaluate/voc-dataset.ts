@@ -95,7 +95,7 @@ export async function readVocDataset(path: string, options: DatasetOptions = {})
 }
 
 /** Reads one annotation file. Throws DATASET_INVALID naming file and line. */
-export function parseVoc(text: string, file: string): VocAnnotation {
+function parseVoc(text: string, file: string): VocAnnotation {
   const refuse = (line: number, problem: string): never => {
     throw new DatasetError('DATASET_INVALID', `${file}:${line}: ${problem}`);
   };

@@ -81,7 +81,7 @@ export async function readYoloDataset(path: string, options: DatasetOptions = {}
 }
 
 /** Objects of one label file; boxes in pixels of a picture of `size`. Throws DATASET_INVALID naming file and line. */
-export function parseYoloLabels(
+function parseYoloLabels(
   text: string,
   file: string,
   names: readonly string[],

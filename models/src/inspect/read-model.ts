@@ -10,7 +10,7 @@ import { onnxFacts } from './onnx-facts.js';
 import { tfjsFacts } from './tfjs-facts.js';
 
 /** Bytes of a model file that are read into memory. */
-export const MAX_MODEL_BYTES = 512 * 1024 * 1024;
+const MAX_MODEL_BYTES = 512 * 1024 * 1024;
 
 export interface InspectedModel {
   facts: ModelFacts;

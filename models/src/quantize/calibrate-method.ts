@@ -42,7 +42,7 @@ export function chooseRange({ ranges, histogram }: TensorStatistics, choice: Cal
  * One range per tensor from what each picture showed. `quantile` 1 takes the outermost values; less drops the most
  * extreme pictures on both sides, which trades clipping in rare pictures for finer steps in all others.
  */
-export function mergeRanges(ranges: readonly Range[], quantile: number): Range {
+function mergeRanges(ranges: readonly Range[], quantile: number): Range {
   const last = Math.ceil(quantile * ranges.length) - 1;
   const mins = ranges.map((r) => r.min).sort((a, b) => b - a);
   const maxs = ranges.map((r) => r.max).sort((a, b) => a - b);

@@ -28,7 +28,7 @@ export function rescaleFactor(index: GraphIndex, node: NodeProto): { source: str
 }
 
 /** The value of a constant float of one number and rank 0 or 1. */
-export function scalarOf(index: GraphIndex, name: string): number | undefined {
+function scalarOf(index: GraphIndex, name: string): number | undefined {
   const tensor = index.constants.get(name);
   if (tensor?.dataType !== DataType.float || tensor.dims.length > 1) return undefined;
   const values = numbersOf(tensor);

@@ -12,7 +12,7 @@ export const DEFAULT_FLOAT_SHARE = 0.2;
 /** dB. Outputs this near to the float model's need no search. */
 const GOOD_ENOUGH = 20;
 /** dB that a block must bring; less is what another choice of pictures would change. */
-export const LEAST_GAIN = 3;
+const LEAST_GAIN = 3;
 /** dB of the gain that may be given up for each end of the block that goes back to INT8. */
 const NARROWING = 0.75;
 const WINDOWS = 16;
