@@ -12,8 +12,8 @@ export interface ObjectStore {
   put(sha256: string, bytes: Readable | Buffer): Promise<void>;
   /** Throws ObjectMissingError. */
   get(sha256: string): Promise<Buffer>;
-  /** Yields an object in pieces of `size` bytes; the last one may be shorter. */
-  pieces(sha256: string, size: number): AsyncIterable<Buffer>;
+  /** Yields these parts of an object, bytes; one that reaches past its end comes shorter. */
+  pieces(sha256: string, places: readonly { offset: number; length: number }[]): AsyncIterable<Buffer>;
   delete(sha256: string): Promise<void>;
 }
 

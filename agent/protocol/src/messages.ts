@@ -1,24 +1,10 @@
 import { type Static, Type } from '@sinclair/typebox';
 import { BootId, Counter, DeviceId, Instant, NormalisedBox, ReleaseReference, Sha256 } from './identifiers.js';
-import { InstallErrorCode, InstallPhase, SwapReport } from './install.js';
+import { Agreement, InstallErrorCode, InstallPhase, SwapPlan, SwapReport } from './install.js';
+import { DeliveryPolicy, ShadowPolicy, TrialPolicy } from './policies.js';
 
 const Share = Type.Number({ minimum: 0, maximum: 1 });
 const Milliseconds = Type.Number({ minimum: 0 });
-
-/** Thresholds by which a board judges a candidate while it is live. */
-export const TrialPolicy = Type.Object({
-  /** Live frames the candidate must have seen before a verdict. */
-  minFrames: Type.Integer({ minimum: 1, maximum: 100_000, default: 20 }),
-  /** The previous model sees one frame in N, to compare. */
-  compareEvery: Type.Integer({ minimum: 1, maximum: 1000, default: 5 }),
-  /** Candidate p95 latency over the previous model's on this board may not exceed this. */
-  maxLatencyRatio: Type.Number({ minimum: 0, maximum: 100, default: 3 }),
-  /** Detections of the candidate over those of the previous model on the same frames may not fall below this. */
-  minDetectionRatio: Type.Number({ minimum: 0, maximum: 10, default: 0.3 }),
-  /** A trial without a verdict by then ends as it stands, ms. */
-  deadlineMs: Type.Integer({ minimum: 1000, maximum: 86_400_000, default: 30_000 }),
-});
-export type TrialPolicy = Static<typeof TrialPolicy>;
 
 /** What the server wants of a device. Signed: it is the payload of a DSSE envelope. */
 export const Desired = Type.Object({
@@ -29,7 +15,11 @@ export const Desired = Type.Object({
   release: Type.Union([ReleaseReference, Type.Null()]),
   /** Try a digest again that failed on this board before. */
   retry: Type.Optional(Type.Boolean()),
+  /** Overrides single thresholds of the release, which override the defaults. */
   trial: Type.Optional(Type.Partial(TrialPolicy)),
+  /** Let the candidate look at frames beside the live model first; absent: no. */
+  shadow: Type.Optional(ShadowPolicy),
+  delivery: Type.Optional(DeliveryPolicy),
 });
 export type Desired = Static<typeof Desired>;
 
@@ -72,8 +62,24 @@ export const Reported = Type.Object({
   error: Type.Union([Type.Object({ code: InstallErrorCode, message: Type.String({ maxLength: 500 }) }), Type.Null()]),
   /** Present once a swap has ended. */
   swap: Type.Optional(SwapReport),
+  /** Present from PREFLIGHT on. */
+  plan: Type.Optional(SwapPlan),
+  /** What a shadow run or a trial found where both models saw the same frames. */
+  agreement: Type.Optional(Agreement),
+  /** The board goes on by itself: which attempt this was (1 is the first), and when the next one comes. */
+  retry: Type.Optional(Type.Object({ attempt: Counter, at: Instant })),
   /** Present while a download runs. */
   progress: Type.Optional(Type.Object({ bytes: Counter, totalBytes: Counter })),
+  /** What the download of this generation took from the line. */
+  delivery: Type.Optional(
+    Type.Object({
+      transport: Type.Union([Type.Literal('mqtt'), Type.Literal('https')]),
+      /** Bytes of chunks that were fetched, thrown away ones included. */
+      fetchedBytes: Counter,
+    }),
+  ),
+  /** False: the board's clock cannot be believed; its times are the newest proven ones. */
+  timeTrusted: Type.Optional(Type.Boolean()),
   agentVersion: Type.String({ maxLength: 64 }),
   hardwareClass: Type.String({ maxLength: 64 }),
 });

@@ -8,7 +8,7 @@ export const ROOT = 'vigie/v1';
 /** No message on the wire is larger than this, so that the contract holds on AWS IoT too (128 KiB). */
 export const MAX_MESSAGE_BYTES = 131_072;
 
-/** Size of one chunk of a file, bytes. The last chunk of a file may be shorter. */
+/** Largest chunk of a file, bytes; the size of every chunk but the last where a descriptor names no sizes. */
 export const CHUNK_BYTES = 65_536;
 
 const LEVEL = /^[A-Za-z0-9_-]{1,128}$/;

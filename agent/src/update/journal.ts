@@ -19,15 +19,18 @@ export const TRANSITIONS: Readonly<Record<Phase, readonly Phase[]>> = {
   DOWNLOADING: ['VERIFYING', 'FAILED', 'OFFERED'],
   VERIFYING: ['STAGED', 'FAILED', 'OFFERED'],
   STAGED: ['SELF_TEST', 'FAILED', 'OFFERED'],
-  SELF_TEST: ['TRIAL', 'FAILED', 'OFFERED'],
-  TRIAL: ['COMMITTED', 'ROLLED_BACK', 'FAILED', 'OFFERED'],
+  SELF_TEST: ['SHADOW', 'TRIAL', 'FAILED', 'OFFERED'],
+  SHADOW: ['TRIAL', 'SHADOWED', 'INCONCLUSIVE', 'FAILED', 'OFFERED'],
+  TRIAL: ['COMMITTED', 'ROLLED_BACK', 'INCONCLUSIVE', 'FAILED', 'OFFERED'],
   COMMITTED: ['OFFERED'],
+  SHADOWED: ['OFFERED'],
   ROLLED_BACK: ['OFFERED'],
+  INCONCLUSIVE: ['OFFERED'],
   FAILED: ['OFFERED'],
 };
 
 export function isTerminal(phase: Phase): boolean {
-  return phase === 'COMMITTED' || phase === 'ROLLED_BACK' || phase === 'FAILED';
+  return ['COMMITTED', 'SHADOWED', 'ROLLED_BACK', 'INCONCLUSIVE', 'FAILED'].includes(phase);
 }
 
 export function mayFollow(from: Phase, to: Phase): boolean {

@@ -1,7 +1,14 @@
 import { describe, expect, test } from 'vitest';
 import { judgeTrial, type TrialSamples } from './trial.js';
 
-const policy = { minFrames: 20, compareEvery: 5, maxLatencyRatio: 3, minDetectionRatio: 0.3, deadlineMs: 30_000 };
+const policy = {
+  minFrames: 20,
+  compareEvery: 5,
+  maxLatencyRatio: 3,
+  minDetectionRatio: 0.3,
+  maxTemperatureC: 80,
+  deadlineMs: 30_000,
+};
 const frames = (count: number, ms: number) => Array.from({ length: count }, () => ms);
 const samples = (changes: Partial<TrialSamples>): TrialSamples => ({
   baselineMs: frames(50, 10),

@@ -23,15 +23,14 @@ describe('FolderObjectStore', () => {
     expect((await store.get(sha(bytes))).equals(bytes)).toBe(true);
     const path = join(root, sha(bytes).slice(0, 2), sha(bytes));
     expect((await stat(path)).mode & 0o777).toBe(0o600);
-    for (const size of [1, 250, 999, 1000, 5000]) {
-      const pieces: Buffer[] = [];
-      for await (const piece of store.pieces(sha(bytes), size)) pieces.push(piece);
-      expect(pieces).toHaveLength(Math.ceil(1000 / size));
-      expect(Buffer.concat(pieces).equals(bytes)).toBe(true);
-    }
-    const empty = Buffer.alloc(0);
-    await store.put(sha(empty), empty);
-    for await (const piece of store.pieces(sha(empty), 10)) expect.unreachable(`piece of ${piece.length} bytes`);
+    const places = [
+      { offset: 700, length: 200 },
+      { offset: 0, length: 1 },
+      { offset: 990, length: 20 },
+    ];
+    const pieces: Buffer[] = [];
+    for await (const piece of store.pieces(sha(bytes), places)) pieces.push(piece);
+    expect(pieces).toEqual([bytes.subarray(700, 900), bytes.subarray(0, 1), bytes.subarray(990)]);
   });
 
   it('keeps nothing of bytes that are not what they are called, or that break off', async () => {

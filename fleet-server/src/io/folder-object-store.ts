@@ -65,16 +65,15 @@ export class FolderObjectStore implements ObjectStore {
     }
   }
 
-  async *pieces(sha256: string, size: number): AsyncIterable<Buffer> {
+  async *pieces(sha256: string, places: readonly { offset: number; length: number }[]): AsyncIterable<Buffer> {
     const handle = await open(this.#path(sha256), 'r').catch((error: unknown) => {
       throw missing(sha256, error);
     });
     try {
-      for (let position = 0; ; position += size) {
+      for (const { offset, length } of places) {
         // A fresh buffer each time: a retained message keeps its bytes.
-        const { bytesRead, buffer } = await handle.read(Buffer.allocUnsafeSlow(size), 0, size, position);
-        if (bytesRead > 0) yield bytesRead === size ? buffer : Buffer.from(buffer.subarray(0, bytesRead));
-        if (bytesRead < size) return;
+        const { bytesRead, buffer } = await handle.read(Buffer.allocUnsafeSlow(length), 0, length, offset);
+        yield bytesRead === length ? buffer : Buffer.from(buffer.subarray(0, bytesRead));
       }
     } finally {
       await handle.close();

@@ -1,6 +1,6 @@
 import type { KeyObject } from 'node:crypto';
 import {
-  CHUNK_BYTES,
+  chunkLayout,
   chunkTopic,
   DELIVERY,
   type Desired,
@@ -124,7 +124,7 @@ export class Publication {
       const missing = file.chunks.some((sha256) => !this.#chunks.has(sha256));
       if (missing) {
         let index = 0;
-        for await (const bytes of this.#objects.pieces(file.sha256, CHUNK_BYTES)) {
+        for await (const bytes of this.#objects.pieces(file.sha256, chunkLayout(file))) {
           this.#publishChunk(file.chunks[index], bytes);
           index += 1;
         }

@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { type Readable, Transform } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
 import { packageDigest } from '@vigie/models/package/digest';
-import { CHUNK_BYTES, type ReleaseDescriptor } from '@vigie/protocol';
+import { type ChunkPlace, chunkLayout, type ReleaseDescriptor } from '@vigie/protocol';
 import type { ReleaseRecord, ReleaseRepository } from '../io/database/release-repository.js';
 import type { Now, ObjectStore, SandboxCode, VerifyArchive } from '../ports.js';
 import { admit, type ReleasePolicy, transition } from '../registry/release-state.js';
@@ -147,14 +147,24 @@ export class ReleaseIntake {
     if (packageDigest(descriptor.files) !== descriptor.digest) return false;
     for (const file of descriptor.files) {
       await this.objects.put(file.sha256, createReadStream(join(directory, file.path)));
-      const chunks: string[] = [];
-      let size = 0;
-      for await (const piece of this.objects.pieces(file.sha256, CHUNK_BYTES)) {
-        chunks.push(createHash('sha256').update(piece).digest('hex'));
-        size += piece.length;
+      const layout = layoutOf(file);
+      if (layout === null) return false;
+      let index = 0;
+      for await (const piece of this.objects.pieces(file.sha256, layout)) {
+        const { sha256, length } = layout[index];
+        if (piece.length !== length || createHash('sha256').update(piece).digest('hex') !== sha256) return false;
+        index += 1;
       }
-      if (size !== file.size || chunks.join() !== file.chunks.join()) return false;
     }
     return true;
+  }
+}
+
+/** The chunks as the child process says they lie; null where they do not make up the file. */
+function layoutOf(file: ReleaseDescriptor['files'][number]): ChunkPlace[] | null {
+  try {
+    return chunkLayout(file);
+  } catch {
+    return null;
   }
 }
