@@ -6,14 +6,13 @@ import {
   type TargetReference,
 } from './metadata-source.js';
 
-/** The answer's body is larger than was asked for; the rest of it was not read. */
-export class BodyTooLargeError extends Error {
-  override readonly name = 'BodyTooLargeError';
-}
+/** What a getter's error has as `code` when the body is larger than was asked for. */
+const TOO_LARGE = 'ANSWER_TOO_LARGE';
 
 /**
- * One GET. Never reads more than `maxBytes` of the body: throws BodyTooLargeError. Any other rejection means that there
- * was no answer. Who makes it decides on certificates, agents and patience.
+ * One GET that follows no redirect. Never reads more than `maxBytes` of the body: throws an error with `code`
+ * ANSWER_TOO_LARGE. Any other rejection means that there was no answer. Who makes it decides on certificates, agents and
+ * patience (`FleetHttps.request`).
  */
 export type HttpsGet = (
   url: string,
@@ -67,8 +66,8 @@ export class HttpsMetadataSource implements MetadataSource {
       answer = await this.get(url, { maxBytes, signal });
     } catch (error) {
       signal.throwIfAborted();
-      const { message } = error as Error;
-      if (error instanceof BodyTooLargeError) throw new MetadataTooLargeError(message, { cause: error });
+      const { message, code } = error as NodeJS.ErrnoException;
+      if (code === TOO_LARGE) throw new MetadataTooLargeError(message, { cause: error });
       throw new MetadataUnavailableError(`${url}: ${message}`, { cause: error });
     }
     if (answer.status === 404) return null;

@@ -86,6 +86,10 @@ export class TufClient implements ReleaseSource {
         throw new InstallError(code, `the publisher's list holds no ${path}`);
       }
       const descriptor = parseDescriptor(path, await fetchTarget(session, found.target));
+      if (descriptor.digest !== release.digest) {
+        const message = `the publisher signed ${descriptor.digest} as ${path}, the server asked for ${release.digest}`;
+        throw new InstallError('DIGEST_MISMATCH', message);
+      }
       await this.certified(release, update, session);
       update.memory = withDescribed(update.memory, path);
       return descriptor;

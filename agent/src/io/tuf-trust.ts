@@ -3,9 +3,9 @@ import { join } from 'node:path';
 import { Metadata, MetadataKind, type Targets } from '@tufjs/models';
 import { InstallError } from '../update/install-error.js';
 import type { Log } from '../update/ports.js';
+import type { FileSystem } from './file-system.js';
 import type { MetadataSession, MetadataSource } from './metadata-source.js';
 import { tufErrorCode } from './tuf-errors.js';
-import type { TufFiles } from './tuf-files.js';
 import { TufFolder } from './tuf-folder.js';
 import type { TufMemory } from './tuf-memory.js';
 import { soundRoot, TufUpdate } from './tuf-update.js';
@@ -18,7 +18,7 @@ export interface TufTrustOptions {
   /** Wall time that may be trusted, ms since 1970. */
   now(): number;
   log: Log;
-  files?: TufFiles;
+  files?: FileSystem;
 }
 
 /** The trusted folder and updates of it, one at a time. */

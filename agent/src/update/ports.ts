@@ -18,7 +18,7 @@ export interface Log {
 export interface ReleaseSource {
   /**
    * The descriptor of a release that is listed, and certified for this board's class. Throws InstallError TUF_*,
-   * TARGET_UNKNOWN, RELEASE_WITHDRAWN, NOT_CERTIFIED or DESCRIPTOR_INVALID.
+   * TARGET_UNKNOWN, RELEASE_WITHDRAWN, DIGEST_MISMATCH, NOT_CERTIFIED or DESCRIPTOR_INVALID.
    */
   describe(release: ReleaseReference, signal: AbortSignal): Promise<ReleaseDescriptor>;
   /**
