@@ -94,8 +94,15 @@ export interface DetectorFactory {
 export interface Link {
   publish<K extends MessageKind>(kind: K, topic: string, message: MessageOf<K>): Promise<void>;
   publishBytes(topic: string, bytes: Uint8Array, options: { qos: 0 | 1; retain: boolean }): Promise<void>;
-  /** Calls back with raw payloads of one exact topic until the returned function is called. */
-  subscribe(topic: string, listener: (payload: Uint8Array) => void): Promise<() => Promise<void>>;
+  /**
+   * Calls back with raw payloads of one exact topic until the returned function is called; `onTooLarge` with the size of
+   * one that is over the limit of the wire and was thrown away.
+   */
+  subscribe(
+    topic: string,
+    listener: (payload: Uint8Array) => void,
+    onTooLarge?: (bytes: number) => void,
+  ): Promise<() => Promise<void>>;
   readonly connected: boolean;
 }
 

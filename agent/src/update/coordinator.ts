@@ -1,4 +1,3 @@
-import type { KeyObject } from 'node:crypto';
 import type { Desired, InstallPhase, ReleaseReference } from '@vigie/protocol';
 import { openDesired, trialPolicyOf } from './desired.js';
 import { type InstallError, isModelFault, isTransient } from './install-error.js';
@@ -7,6 +6,7 @@ import { advance, type InstallState, isTerminal, type JournalEntry, rememberFail
 import type { Log, StateStore } from './ports.js';
 import { type Action, reconcile } from './reconcile.js';
 import type { RunningModels } from './running-model.js';
+import type { ServerKeyring } from './server-keyring.js';
 import type { UpdateError, UpdateStatus } from './status.js';
 
 export interface CoordinatorOptions {
@@ -16,7 +16,7 @@ export interface CoordinatorOptions {
   state: InstallState;
   log: Log;
   deviceId: string;
-  trustedKeys: readonly KeyObject[];
+  trustedKeys: ServerKeyring;
   scoreFloor: number | null;
   /** Digest of the package that came with the agent; it lies in no slot. */
   bundledDigest: string | null;

@@ -14,10 +14,20 @@ export interface Log {
   error(fields: object, message: string): void;
 }
 
-/** The publisher's signed word on a release. */
+/** The publisher's and the gate's signed word on a release. */
 export interface ReleaseSource {
-  /** Throws InstallError TUF_*, TARGET_UNKNOWN or DESCRIPTOR_INVALID. */
+  /**
+   * The descriptor of a release that is listed, and certified for this board's class. Throws InstallError TUF_*,
+   * TARGET_UNKNOWN, RELEASE_WITHDRAWN, DIGEST_MISMATCH, NOT_CERTIFIED or DESCRIPTOR_INVALID.
+   */
   describe(release: ReleaseReference, signal: AbortSignal): Promise<ReleaseDescriptor>;
+  /**
+   * Does verified, unexpired metadata no longer list this release? False while nothing is known. Ask only about releases
+   * that came from the fleet: the bundled package is on no list.
+   */
+  isWithdrawn(release: ReleaseReference): Promise<boolean>;
+  /** Calls back after each update that was verified; returns a function that ends it. */
+  onRefresh(listener: () => void): () => void;
 }
 
 /** A package on the disk, checked whole. */
