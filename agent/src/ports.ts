@@ -97,6 +97,8 @@ export interface Link {
   /** Calls back with raw payloads of one exact topic until the returned function is called. */
   subscribe(topic: string, listener: (payload: Uint8Array) => void): Promise<() => Promise<void>>;
   readonly connected: boolean;
+  /** Bytes that came over all its connections so far, where that can be told: a message that was cut off counts too. */
+  readonly receivedBytes?: number;
 }
 
 /** One frame's way through the live detector. */

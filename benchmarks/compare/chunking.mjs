@@ -102,7 +102,12 @@ function cut(bytes, ends) {
 }
 
 const rows = [];
-for (const model of ['person-detector-fp32', 'person-detector-int8', 'person-classifier-fp32', 'person-classifier-int8']) {
+for (const model of [
+  'person-detector-fp32',
+  'person-detector-int8',
+  'person-classifier-fp32',
+  'person-classifier-int8',
+]) {
   const file = await readFile(join(repository, 'models/zoo', model, 'model.onnx'));
   // Written by the same writer as the update, so that only what was changed is changed.
   const before = Buffer.from(encodeModel(decodeModel(file)));

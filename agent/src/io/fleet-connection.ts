@@ -148,8 +148,8 @@ export class FleetConnection {
     await this.outbox.close();
   }
 
-  /** A board without a clock of its own believes the newest moment that was signed. */
-  private trustedNow(): number {
+  /** A board without a clock of its own believes the newest moment that was signed; ms since 1970. */
+  trustedNow(): number {
     return Math.max(this.options.clock.wall(), this.listener?.newestIssuedAt ?? 0);
   }
 
@@ -170,7 +170,7 @@ export class FleetConnection {
 
   private reported(status: UpdateStatus, sequence: number): Reported {
     const { bootId, clock, agentVersion, hardwareClass } = this.options;
-    const { generation, phase, error, active, candidate, swap, progress } = status;
+    const { generation, phase, error, active, candidate, swap, progress, delivery } = status;
     return {
       bootId,
       sequence,
@@ -182,6 +182,7 @@ export class FleetConnection {
       error: error === null ? null : { code: error.code, message: error.message.slice(0, 500) },
       ...(swap === null ? {} : { swap }),
       ...(progress === null ? {} : { progress }),
+      ...(delivery === undefined ? {} : { delivery }),
       agentVersion,
       hardwareClass,
     };
