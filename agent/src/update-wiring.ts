@@ -4,17 +4,19 @@ import { PackageError } from '@vigie/models/package/package-error';
 import type { Event, ReleaseReference, Telemetry } from '@vigie/protocol';
 import { ChunkDelivery } from './io/delivery/chunk-delivery.js';
 import { MqttChunkTransport } from './io/delivery/mqtt-chunk-transport.js';
+import type { FileSystem } from './io/file-system.js';
 import { FleetConnection } from './io/fleet-connection.js';
 import { readGolden } from './io/golden-reader.js';
 import type { Identity } from './io/identity.js';
 import { InstallJournal } from './io/install-journal.js';
 import { SlotStore } from './io/slot-store.js';
-import type { Clock, DetectorFactory, LiveDetector } from './ports.js';
+import type { BoardHeat, Clock, DetectorFactory, LiveDetector } from './ports.js';
 import { UpdateCoordinator } from './update/coordinator.js';
 import type { BoardDelivery } from './update/delivery.js';
 import type { InstallState } from './update/journal.js';
 import { LiveHistory } from './update/live-history.js';
 import type { Log, StoredPackage } from './update/ports.js';
+import type { BoardMemory } from './update/preflight.js';
 import { RunningModels } from './update/running-model.js';
 import type { UpdateStatus } from './update/status.js';
 
@@ -34,6 +36,14 @@ export interface UpdaterDependencies {
   delivery?: BoardDelivery;
   /** Score below which detections are not compared in a trial; the candidate's default threshold when absent. */
   detectionFloor?: number;
+  /** Absent: a board without sensors. */
+  readHeat?(): BoardHeat;
+  /** Of the board, and of the child with this process id; absent: memory is not planned. */
+  readMemory?(livePid: number | null): BoardMemory;
+  /** The disk of everything that must survive a power cut; the machine's when absent. */
+  files?: FileSystem;
+  /** 0 (inclusive) to 1 (exclusive). */
+  random?(): number;
   /** What the command `snapshot` sends: the newest picture as JPEG; null when there is none. */
   takeSnapshot?(): Promise<Uint8Array | null>;
   /** Patience of the TUF client and the chunk fetcher per message, and of retries, ms; for tests. */
@@ -65,7 +75,7 @@ export interface Updater {
 export async function startUpdater(dependencies: UpdaterDependencies): Promise<Updater> {
   const { live, clock, dataDirectory, identity, log, timing = {} } = dependencies;
   const bootId = randomUUID();
-  const journal = new InstallJournal(dataDirectory);
+  const journal = new InstallJournal(dataDirectory, dependencies.files);
   const loaded = await journal.load();
   if (loaded.found === 'damaged') {
     log.error(
@@ -106,6 +116,7 @@ export async function startUpdater(dependencies: UpdaterDependencies): Promise<U
   let coordinator: UpdateCoordinator | null = null;
   let lastStatus: UpdateStatus | null = null;
   let stopped = false;
+  let initialLoadMs: number | null = null;
 
   const present = (): UpdateStatus =>
     coordinator?.status ?? { ...IDLE, active: running.current, previous: loaded.state.previous };
@@ -136,7 +147,9 @@ export async function startUpdater(dependencies: UpdaterDependencies): Promise<U
       const stored = await choice();
       if (stored === null) continue;
       try {
+        const begunAt = clock.now();
         const detector = await dependencies.factory.spawn(stored.directory, 'live');
+        initialLoadMs = clock.now() - begunAt;
         running.begin(referenceOf(stored));
         // Nothing runs yet, so nothing is on trial: the pointer is turned for good, before any frame came.
         live.turnTo(detector, stored.directory, 0).catch(() => {});
@@ -161,9 +174,14 @@ export async function startUpdater(dependencies: UpdaterDependencies): Promise<U
         factory: dependencies.factory,
         releases,
         packages: slots,
+        bundled,
         readGolden,
         history,
         board: { agentVersion: dependencies.agentVersion, hardwareClass: dependencies.hardwareClass },
+        readHeat: dependencies.readHeat,
+        readMemory: dependencies.readMemory,
+        scoreFloor: dependencies.detectionFloor ?? null,
+        initialLoadMs,
       },
       running,
       store: journal,
@@ -171,8 +189,8 @@ export async function startUpdater(dependencies: UpdaterDependencies): Promise<U
       log,
       deviceId: fleet.deviceId,
       trustedKeys,
-      scoreFloor: dependencies.detectionFloor ?? null,
-      bundledDigest: bundled?.open.digest ?? null,
+      bundled: bundled === null || started === null ? null : referenceOf(bundled),
+      random: dependencies.random ?? Math.random,
       retryMs: timing.retryMs,
       onChange,
     });

@@ -186,6 +186,7 @@ export class FleetConnection {
     const { bootId, agentVersion, hardwareClass } = this.options;
     const time = this.trustedNow();
     const { generation, phase, error, active, candidate, swap, progress, delivery } = status;
+    const { plan, agreement, retry } = status;
     return {
       bootId,
       sequence,
@@ -196,6 +197,9 @@ export class FleetConnection {
       candidate,
       error: error === null ? null : { code: error.code, message: error.message.slice(0, 500) },
       ...(swap === null ? {} : { swap }),
+      ...(plan === undefined ? {} : { plan }),
+      ...(agreement === undefined ? {} : { agreement }),
+      ...(retry === undefined ? {} : { retry }),
       ...(progress === null ? {} : { progress }),
       ...(time.trusted ? {} : { timeTrusted: false }),
       ...(delivery === undefined ? {} : { delivery }),

@@ -39,6 +39,8 @@ export interface StoredPackage {
 
 /** Packages on the disk, one folder per digest. */
 export interface PackageStore {
+  /** A package that is there and all that its digest says; null otherwise. */
+  open(digest: string): Promise<StoredPackage | null>;
   /**
    * Bytes that this package's folder does not hold yet, those of them that lie nowhere on this disk and must be fetched, and free
    * bytes of the disk. Throws InstallError DESCRIPTOR_INVALID, DISK_ERROR.
