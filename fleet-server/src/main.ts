@@ -19,12 +19,14 @@ import type { Now } from './ports.js';
 import { DEFAULT_POLICY } from './registry/release-state.js';
 import { deviceRoutes } from './routes/device-routes.js';
 import { createHttpServer } from './routes/http-server.js';
+import { objectRoutes } from './routes/object-routes.js';
 import { releaseRoutes } from './routes/release-routes.js';
 import { hashSecret, newSecret } from './secrets.js';
 import { AssignmentService } from './services/assignment.js';
 import { EnrollmentService } from './services/enrollment.js';
 import { IngestService } from './services/ingest.js';
 import { Maintenance } from './services/maintenance.js';
+import { ObjectAccess } from './services/object-access.js';
 import { Publication } from './services/publication.js';
 import { ReleaseIntake } from './services/release-intake.js';
 
@@ -173,6 +175,7 @@ export async function startServer({ config, log, now = systemNow, onFatal }: Ser
       DEFAULT_POLICY,
       now,
     );
+    const objects = new ObjectAccess(releases, blobs, () => performance.now());
     const assignments = new AssignmentService(devices, releases, publication, now);
     const maintenance = new Maintenance(publication, ingest, received, tokens, config.retention, log, now);
 
@@ -185,6 +188,7 @@ export async function startServer({ config, log, now = systemNow, onFatal }: Ser
       operator: (token) => enrollment.operator(token),
       api: (app) => {
         releaseRoutes(app, releases, intake);
+        objectRoutes(app, objects, {});
         deviceRoutes(app, { devices, received, pictures, enrollment, assignments });
       },
       health: async () => ({

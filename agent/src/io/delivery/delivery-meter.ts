@@ -4,6 +4,9 @@ import { InstallError } from '../../update/install-error.js';
 import { TokenBucket } from '../../update/token-bucket.js';
 import type { DataLedger } from './data-ledger.js';
 
+const LEAST_SLICE_BYTES = 16_384;
+const SLICE_SECONDS = 5;
+
 /** Holds one download to its rate and its budgets, and counts what it takes from the line. */
 export class DeliveryMeter {
   /** Bytes that came since this meter was made, thrown away ones included. */
@@ -22,6 +25,12 @@ export class DeliveryMeter {
   /** Where each byte costs, none is taken that is not needed. */
   get metered(): boolean {
     return this.plan.metered;
+  }
+
+  /** How much to ask for at once, bytes: under a rate little, so that one waits between questions and no answer is held up. */
+  get sliceBytes(): number {
+    const rate = this.plan.maxBytesPerSecond;
+    return rate === null ? Number.POSITIVE_INFINITY : Math.max(LEAST_SLICE_BYTES, rate * SLICE_SECONDS);
   }
 
   /** Throws InstallError DATA_BUDGET_EXCEEDED when so many bytes more do not fit into a budget. */
