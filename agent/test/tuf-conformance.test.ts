@@ -2,9 +2,13 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { BASIC } from './conformance/basic.js';
 import { play } from './conformance/case.js';
 import { DELEGATIONS } from './conformance/delegations.js';
+import { EXPIRATION } from './conformance/expiration.js';
 import { KEYS } from './conformance/keys.js';
-import { NOT_APPLICABLE, SHAPES, TARGETS } from './conformance/targets.js';
-import { EXPIRATION, ROLLBACK } from './conformance/time.js';
+import { NOT_APPLICABLE } from './conformance/not-applicable.js';
+import { ROLLBACK } from './conformance/rollback.js';
+import { ROTATION } from './conformance/rotation.js';
+import { SHAPES } from './conformance/shapes.js';
+import { TARGETS } from './conformance/targets.js';
 import { MetadataServer } from './metadata-server.js';
 
 /**
@@ -12,7 +16,7 @@ import { MetadataServer } from './metadata-server.js';
  * against the board's client over real HTTP with a repository simulator of our own; rows that the suite does not have say
  * `own`. Every row names the code that a board reports.
  */
-const TABLE = { BASIC, EXPIRATION, ROLLBACK, KEYS, DELEGATIONS, TARGETS, SHAPES };
+const TABLE = { BASIC, EXPIRATION, ROLLBACK, ROTATION, KEYS, DELEGATIONS, TARGETS, SHAPES };
 
 let server: MetadataServer;
 
