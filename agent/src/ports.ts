@@ -104,6 +104,8 @@ export interface Link {
     onTooLarge?: (bytes: number) => void,
   ): Promise<() => Promise<void>>;
   readonly connected: boolean;
+  /** Bytes that came over all its connections so far, where that can be told: a message that was cut off counts too. */
+  readonly receivedBytes?: number;
 }
 
 /** One frame's way through the live detector. */

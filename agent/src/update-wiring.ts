@@ -2,7 +2,8 @@ import { randomUUID } from 'node:crypto';
 import { openPackageDirectory } from '@vigie/models/package/package';
 import { PackageError } from '@vigie/models/package/package-error';
 import type { Event, ReleaseReference, Telemetry } from '@vigie/protocol';
-import { ChunkFetcher } from './io/chunk-fetcher.js';
+import { ChunkDelivery } from './io/delivery/chunk-delivery.js';
+import { MqttChunkTransport } from './io/delivery/mqtt-chunk-transport.js';
 import { FleetConnection } from './io/fleet-connection.js';
 import { readGolden } from './io/golden-reader.js';
 import type { Identity } from './io/identity.js';
@@ -10,6 +11,7 @@ import { InstallJournal } from './io/install-journal.js';
 import { SlotStore } from './io/slot-store.js';
 import type { Clock, DetectorFactory, LiveDetector } from './ports.js';
 import { UpdateCoordinator } from './update/coordinator.js';
+import type { BoardDelivery } from './update/delivery.js';
 import type { InstallState } from './update/journal.js';
 import { LiveHistory } from './update/live-history.js';
 import type { Log, StoredPackage } from './update/ports.js';
@@ -28,6 +30,8 @@ export interface UpdaterDependencies {
   log: Log;
   agentVersion: string;
   hardwareClass: string;
+  /** What the board's configuration says of downloads; absent: anything goes. */
+  delivery?: BoardDelivery;
   /** Score below which detections are not compared in a trial; the candidate's default threshold when absent. */
   detectionFloor?: number;
   /** What the command `snapshot` sends: the newest picture as JPEG; null when there is none. */
@@ -82,11 +86,21 @@ export async function startUpdater(dependencies: UpdaterDependencies): Promise<U
           messageTimeoutMs: timing.messageMs,
           resendMs: timing.resendMs,
         });
-  const slots = new SlotStore({
-    dataDirectory,
-    bundledDirectory: dependencies.bundledPackage,
-    chunks: fleet === null ? null : new ChunkFetcher({ link: fleet.link, timeoutMs: timing.messageMs }),
-  });
+  const delivery =
+    fleet === null
+      ? null
+      : new ChunkDelivery({
+          deviceId: fleet.deviceId,
+          dataDirectory,
+          board: dependencies.delivery ?? UNRESTRICTED,
+          transports: [
+            new MqttChunkTransport({ link: fleet.link, clock, random: Math.random, quietMs: timing.messageMs }),
+          ],
+          clock,
+          now: () => fleet.trustedNow().ms,
+          log,
+        });
+  const slots = new SlotStore({ dataDirectory, bundledDirectory: dependencies.bundledPackage, delivery });
   const bundled = await openBundled(dependencies);
   const cleanups: (() => void)[] = [];
   let coordinator: UpdateCoordinator | null = null;
@@ -96,9 +110,14 @@ export async function startUpdater(dependencies: UpdaterDependencies): Promise<U
   const present = (): UpdateStatus =>
     coordinator?.status ?? { ...IDLE, active: running.current, previous: loaded.state.previous };
 
+  const withDelivery = (status: UpdateStatus): UpdateStatus => {
+    const figures = delivery?.figures(status.generation) ?? null;
+    return figures === null ? status : { ...status, delivery: figures };
+  };
+
   const onChange = (status: UpdateStatus, terminal: boolean): void => {
     lastStatus = status;
-    fleet?.report(status, terminal);
+    fleet?.report(withDelivery(status), terminal);
     for (const listener of phaseListeners) listener(status);
   };
 
@@ -176,7 +195,7 @@ export async function startUpdater(dependencies: UpdaterDependencies): Promise<U
       await fleet.start({
         desired: (bytes) => taker.offer(bytes),
         connected: () => taker.wake(),
-        status: () => taker.status,
+        status: () => withDelivery(taker.status),
         get newestIssuedAt() {
           return taker.newestIssuedAt;
         },
@@ -206,6 +225,8 @@ export async function startUpdater(dependencies: UpdaterDependencies): Promise<U
     },
   };
 }
+
+const UNRESTRICTED: BoardDelivery = { transport: 'auto', maxBytesPerSecond: 0, monthlyBytes: 0, metered: false };
 
 const IDLE = {
   generation: 0,

@@ -162,7 +162,7 @@ export class FleetConnection {
   }
 
   /** What an accepted desired state proves counts before anything is judged by the time. */
-  private trustedNow(): BelievedTime {
+  trustedNow(): BelievedTime {
     this.trust.prove(this.listener?.newestIssuedAt ?? 0);
     return this.trust.now();
   }
@@ -185,7 +185,7 @@ export class FleetConnection {
   private reported(status: UpdateStatus, sequence: number): Reported {
     const { bootId, agentVersion, hardwareClass } = this.options;
     const time = this.trustedNow();
-    const { generation, phase, error, active, candidate, swap, progress } = status;
+    const { generation, phase, error, active, candidate, swap, progress, delivery } = status;
     return {
       bootId,
       sequence,
@@ -198,6 +198,7 @@ export class FleetConnection {
       ...(swap === null ? {} : { swap }),
       ...(progress === null ? {} : { progress }),
       ...(time.trusted ? {} : { timeTrusted: false }),
+      ...(delivery === undefined ? {} : { delivery }),
       agentVersion,
       hardwareClass,
     };

@@ -49,6 +49,9 @@ export class MqttLink implements Link {
   private flushing = false;
   private attempts = 0;
   private refusals = 0;
+  private stream: Partial<Socket> | null = null;
+  /** Bytes of connections before `stream`. */
+  private earlierBytes = 0;
   private readonly backoff: { first: number; longest: number };
 
   constructor(private readonly options: MqttLinkOptions) {
@@ -57,6 +60,10 @@ export class MqttLink implements Link {
 
   get connected(): boolean {
     return this.client?.connected === true;
+  }
+
+  get receivedBytes(): number {
+    return this.earlierBytes + bytesOf(this.stream);
   }
 
   /** Begins to connect and never gives up; returns at once. */
@@ -83,6 +90,8 @@ export class MqttLink implements Link {
     client.on('connect', () => {
       // A subscription sent right after an acknowledgement would wait for the peer's delayed ACK: 40 ms each time.
       (client.stream as Partial<Socket>).setNoDelay?.(true);
+      this.earlierBytes += bytesOf(this.stream);
+      this.stream = client.stream as Partial<Socket>;
       this.attempts = 0;
       this.refusals = 0;
       client.options.reconnectPeriod = this.wait(0);
@@ -225,6 +234,10 @@ export class MqttLink implements Link {
     const full = Math.min(longest, first * 2 ** Math.min(attempt, 16));
     return Math.round(full / 2) + randomInt(Math.max(1, Math.round(full / 2)));
   }
+}
+
+function bytesOf(stream: Partial<Socket> | null): number {
+  return stream?.bytesRead ?? 0;
 }
 
 function withoutSecrets(url: string): string {

@@ -201,7 +201,13 @@ export class UpdateCoordinator {
         this.changed(false);
       },
     };
-    const request = { release, policy: trialPolicyOf(desired), assignedAt, scoreFloor: this.options.scoreFloor };
+    const request = {
+      release,
+      policy: trialPolicyOf(desired),
+      delivery: { generation, issuedAt: Date.parse(desired.issuedAt), policy: desired.delivery ?? {} },
+      assignedAt,
+      scoreFloor: this.options.scoreFloor,
+    };
     const outcome = await runInstall(ports, request, observer, this.abort.signal);
     this.abort = null;
     switch (outcome.kind) {

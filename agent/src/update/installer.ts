@@ -1,5 +1,6 @@
 import type { InstallPhase, ReleaseReference, SwapReport, TrialPolicy } from '@vigie/protocol';
 import type { Clock, Detector, DetectorFactory, LiveDetector } from '../ports.js';
+import type { DeliveryOrder } from './delivery.js';
 import { asInstallError, InstallError } from './install-error.js';
 import type { LiveHistory } from './live-history.js';
 import type { PackageStore, ReadGolden, ReleaseSource, StoredPackage } from './ports.js';
@@ -21,6 +22,8 @@ export interface InstallPorts {
 export interface InstallRequest {
   release: ReleaseReference;
   policy: TrialPolicy;
+  /** How the bytes may come. */
+  delivery: DeliveryOrder;
   /** When the desired state arrived, monotonic ms. */
   assignedAt: number;
   /** Detections below this score are not compared in the trial; null: below the package's own default threshold. */
@@ -69,7 +72,7 @@ export async function runInstall(
 /** Brings the package to the disk, checked: PREFLIGHT to STAGED. */
 async function obtain(
   ports: InstallPorts,
-  { release }: InstallRequest,
+  { release, delivery }: InstallRequest,
   observer: InstallObserver,
   signal: AbortSignal,
 ): Promise<StoredPackage> {
@@ -81,7 +84,7 @@ async function obtain(
   checkRoom(missingBytes, freeBytes);
   signal.throwIfAborted();
   await observer.enter('DOWNLOADING');
-  await ports.packages.fill(descriptor, (bytes, total) => observer.progress(bytes, total), signal);
+  await ports.packages.fill(descriptor, (bytes, total) => observer.progress(bytes, total), signal, delivery);
   signal.throwIfAborted();
   await observer.enter('VERIFYING');
   const stored = await ports.packages.verify(descriptor);

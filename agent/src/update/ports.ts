@@ -2,6 +2,7 @@ import type { GoldenFrame } from '@vigie/models/package/manifest';
 import type { OpenPackage } from '@vigie/models/package/package';
 import type { ContentRectangle, PlanarFrame } from '@vigie/models/runtime/frame';
 import type { ReleaseDescriptor, ReleaseReference } from '@vigie/protocol';
+import type { DeliveryOrder } from './delivery.js';
 import type { InstallState } from './journal.js';
 
 /** What the installer asks of the world. The adapters stand in `io/`; `update-wiring.ts` names them. */
@@ -38,14 +39,24 @@ export interface StoredPackage {
 
 /** Packages on the disk, one folder per digest. */
 export interface PackageStore {
-  /** Bytes that this package's folder does not hold yet, and free bytes of the disk. */
-  survey(descriptor: ReleaseDescriptor, signal: AbortSignal): Promise<{ missingBytes: number; freeBytes: number }>;
-  /** Brings every file to the disk; fetches only what it does not hold. Throws InstallError CHUNK_*, DISK_FULL. */
+  /**
+   * Bytes that this package's folder does not hold yet, those of them that lie nowhere on this disk and must be fetched, and free
+   * bytes of the disk. Throws InstallError DESCRIPTOR_INVALID, DISK_ERROR.
+   */
+  survey(
+    descriptor: ReleaseDescriptor,
+    signal: AbortSignal,
+  ): Promise<{ missingBytes: number; fetchBytes: number; freeBytes: number }>;
+  /**
+   * Brings every file to the disk; fetches only what it does not hold, as the order and the board's configuration allow. Throws
+   * InstallError CHUNK_*, DOWNLOAD_REFUSED, DATA_BUDGET_EXCEEDED, DESCRIPTOR_INVALID, DISK_FULL, DISK_ERROR.
+   */
   fill(
     descriptor: ReleaseDescriptor,
     onProgress: (bytes: number, totalBytes: number) => void,
     signal: AbortSignal,
-  ): Promise<{ fetchedBytes: number }>;
+    order: DeliveryOrder,
+  ): Promise<void>;
   /** Checks the whole package. Throws InstallError FILE_CORRUPT, PACKAGE_INVALID, DIGEST_MISMATCH. */
   verify(descriptor: ReleaseDescriptor): Promise<StoredPackage>;
   /** Removes every package but these digests. */

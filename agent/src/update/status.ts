@@ -1,4 +1,5 @@
 import type { InstallErrorCode, InstallPhase, ReleaseReference, RunningModel, SwapReport } from '@vigie/protocol';
+import type { TransportName } from './delivery.js';
 
 export interface UpdateError {
   code: InstallErrorCode;
@@ -17,4 +18,6 @@ export interface UpdateStatus {
   candidate: ReleaseReference | null;
   swap: SwapReport | null;
   progress: { bytes: number; totalBytes: number } | null;
+  /** What the download of this generation took from the line so far; absent: nothing was fetched for it. */
+  delivery?: { transport: TransportName; fetchedBytes: number };
 }
