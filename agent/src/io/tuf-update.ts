@@ -1,6 +1,6 @@
 import { type Key, type Metadata, MetadataKind, type Root, type TargetFile, type Targets } from '@tufjs/models';
 import { MAX_MESSAGE_BYTES, MAX_METADATA_BYTES } from '@vigie/protocol';
-import { Updater } from 'tuf-js';
+import { type Fetcher, Updater } from 'tuf-js';
 import { InstallError } from '../update/install-error.js';
 import { MetadataMalformedError, type MetadataSession } from './metadata-source.js';
 import { tufErrorCode } from './tuf-errors.js';
@@ -35,10 +35,19 @@ interface TrustedStore {
   updateDelegatedTargets(bytes: Buffer, role: string, delegator: string): unknown;
 }
 
+/** The updater reads its root when it is made. Throws InstallError TUF_* when the root is not whole or not signed by itself. */
+function openUpdater(directory: string, fetcher: Fetcher): Updater {
+  try {
+    return new Updater({ metadataDir: directory, metadataBaseUrl: TUF_BASE_URL, fetcher, config: LIMITS });
+  } catch (error) {
+    const message = `trusted root: ${error instanceof Error ? error.message : String(error)}`;
+    throw new InstallError(tufErrorCode(error, true), message, { cause: error });
+  }
+}
+
 /** Is the `root.json` in this folder there, whole and signed by itself? */
 export function soundRoot(directory: string): boolean {
   try {
-    // The updater reads its root when it is made, and throws when the root is not signed by itself.
     new Updater({ metadataDir: directory, metadataBaseUrl: TUF_BASE_URL });
     return true;
   } catch {
@@ -70,14 +79,9 @@ export class TufUpdate {
     public memory: TufMemory,
   ) {
     const fetcher = sessionFetcher(session);
-    this.updater = new Updater({
-      metadataDir: directory,
-      metadataBaseUrl: TUF_BASE_URL,
-      fetcher: {
-        downloadFile: (url, max, handler) => fetcher.downloadFile(url, max, handler),
-        downloadBytes: (url, max) => this.recordingAsync(() => fetcher.downloadBytes(url, max)),
-      },
-      config: LIMITS,
+    this.updater = openUpdater(directory, {
+      downloadFile: (url, max, handler) => fetcher.downloadFile(url, max, handler),
+      downloadBytes: (url, max) => this.recordingAsync(() => fetcher.downloadBytes(url, max)),
     });
     const store = (this.updater as unknown as { trustedSet?: TrustedStore }).trustedSet;
     if (store === undefined || !(store.referenceTime instanceof Date)) {
@@ -97,9 +101,10 @@ export class TufUpdate {
   async find(path: string): Promise<FoundTarget | undefined> {
     const target = await this.coded(() => this.updater.getTargetInfo(path));
     if (target === undefined) return undefined;
-    const role = Object.entries(this.store.trustedSet).find(
-      ([, { signed }]) => signed.type === MetadataKind.Targets && signed.targets[path] === target,
-    );
+    // tuf-js looks a path up in a plain object: "constructor" is found in every one of them.
+    const lists = ({ signed }: AnyMetadata) =>
+      signed.type === MetadataKind.Targets && Object.hasOwn(signed.targets, path) && signed.targets[path] === target;
+    const role = Object.entries(this.store.trustedSet).find(([, metadata]) => lists(metadata));
     return role === undefined ? undefined : { role: role[0], target };
   }
 
@@ -139,10 +144,8 @@ export class TufUpdate {
       this.step('snapshot', MetadataKind.Snapshot, bytes, () => originals.snapshot(bytes, trusted));
     store.updateDelegatedTargets = (bytes, role, delegator) => {
       this.step(role, MetadataKind.Targets, bytes, () => originals.targets(bytes, role, delegator));
-      const { delegations } = (store.getRole(role) as Metadata<Targets>).signed;
-      for (const { name, keyIDs } of Object.values(delegations?.roles ?? {})) {
-        this.turnDelegatedKeys(name, pick(delegations?.keys ?? {}, keyIDs));
-      }
+      const { signed } = store.getRole(role) as Metadata<Targets>;
+      for (const [name, keys] of delegationsOf(signed)) this.turnDelegatedKeys(name, keys);
     };
   }
 
@@ -150,7 +153,7 @@ export class TufUpdate {
   private step<T>(role: string, kind: MetadataKind, bytes: Buffer, run: () => T): T {
     try {
       const result = run();
-      checkHead(role, this.store.getRole(role));
+      checkSigned(role, this.store.getRole(role));
       this.failure = null;
       return result;
     } catch (error) {
@@ -179,10 +182,8 @@ export class TufUpdate {
 
   /** Tells which keys an earlier update's `targets` listed for its delegated roles. */
   knowDelegations(targets: Targets | null): void {
-    const { delegations } = targets ?? {};
-    for (const { name, keyIDs } of Object.values(delegations?.roles ?? {})) {
-      this.delegatedBefore[name] = pick(delegations?.keys ?? {}, keyIDs);
-    }
+    if (targets === null) return;
+    for (const [name, keys] of delegationsOf(targets)) this.delegatedBefore[name] = keys;
   }
 
   private async recordingAsync<T>(run: () => Promise<T>): Promise<T> {
@@ -209,13 +210,31 @@ export class TufUpdate {
   }
 }
 
-/** tuf-js takes an `expires` that is no date for one that never comes, and any number for a version. */
-function checkHead(role: string, metadata: AnyMetadata | undefined): void {
+/**
+ * What tuf-js lets pass: an `expires` that is no date counts as one that never comes, any number as a version, and one key
+ * under several ids as several signers.
+ */
+function checkSigned(role: string, metadata: AnyMetadata | undefined): void {
   if (metadata === undefined) return;
   const { expires, version } = metadata.signed;
   if (Number.isNaN(Date.parse(expires))) throw new MetadataMalformedError(`${role}: expires "${expires}" is no time`);
   if (!Number.isSafeInteger(version) || version < 1)
     throw new MetadataMalformedError(`${role}: version ${version} is none`);
+  for (const [name, keys] of delegationsOf(metadata.signed)) {
+    const values = Object.values(keys).map(({ keyVal }) => keyVal.public);
+    if (new Set(values).size === values.length) continue;
+    throw new MetadataMalformedError(`${role}: one key stands under several ids for ${name}`);
+  }
+}
+
+/** Each role that this metadata names keys for. */
+function delegationsOf(signed: Root | Targets): (readonly [role: string, keys: RoleKeys])[] {
+  if (signed.type === MetadataKind.Root) {
+    return Object.keys(signed.roles).map((role) => [role, pick(signed.keys, signed.roles[role].keyIDs)] as const);
+  }
+  if (signed.type !== MetadataKind.Targets) return [];
+  const { keys = {}, roles = {} } = signed.delegations ?? {};
+  return Object.values(roles).map(({ name, keyIDs }) => [name, pick(keys, keyIDs)] as const);
 }
 
 function rootKeys(root: Root, role: string): RoleKeys {
