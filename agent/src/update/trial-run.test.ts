@@ -18,11 +18,11 @@ const PERSON: Detection = { classId: 0, label: 'person', score: 0.9, box: [0.1, 
 const COOL: BoardHeat = { temperatureC: 55, throttled: false };
 
 /** A trial of B after A on a board that shows `heat`. */
-async function setUp(subject: Partial<TrialSubject> = {}) {
+async function setUp(subject: Partial<TrialSubject> = {}, threshold?: number) {
   const clock = new ManualClock();
   const loop = new FrameLoop({ clock, factory: new FakeFactory(), frameSize: { width: 2, height: 2 }, flow: null });
   await loop.start('A');
-  const [a, b] = [loop.active as FakeDetector, new FakeDetector('B')];
+  const [a, b] = [loop.active as FakeDetector, new FakeDetector('B', ['person'], threshold)];
   const board = { heat: COOL };
   const trial = runTrial(loop, clock, {
     candidateDigest: 'B',
@@ -62,13 +62,13 @@ test('a good candidate is told with how far the two agreed', async () => {
   expect(clock.pending).toBe(0);
 });
 
-test('weak detections do not count, each model by its own floor', async () => {
+test('weak detections do not count, each model by its own threshold', async () => {
   const weak = [{ ...PERSON, score: 0.35 }];
   const same = await setUp();
   await same.feed(20, { b: weak, a: weak });
   expect(same.ended()).toBeNull();
-  const own = await setUp({ previousScoreFloor: 0.3 });
-  await own.feed(20, { b: weak, a: weak });
+  const own = await setUp({}, 0.95);
+  await own.feed(20);
   expect(own.ended()).toMatchObject({ verdict: 'bad', code: 'TRIAL_DISAGREES', agreement: { candidateBoxes: 0 } });
 });
 
