@@ -8,10 +8,10 @@ afterEach(endBoards);
 describe('a shadow run beside the live model', () => {
   it('finds FP32 and INT8 of one network much alike, and loses no frame', async () => {
     const yard = await yardBoard(FP32);
-    const { run } = await shadow(yard, INT8);
+    const { run } = await shadow(yard, INT8, 40);
     const { ended, agreement } = await run;
-    expect(ended).toBe('time');
-    expect(agreement?.agreement).toBeGreaterThan(0.85);
+    expect([ended, agreement?.frames]).toEqual(['time', 40]);
+    expect(agreement?.agreement).toBeGreaterThan(0.7);
     expect(Math.abs(agreement?.scoreDrift ?? 1)).toBeLessThan(0.1);
     expect(new Set(yard.results.map(({ digest }) => digest)).size).toBe(1);
     expect(yard.loop.drops).toEqual({});
@@ -19,7 +19,7 @@ describe('a shadow run beside the live model', () => {
 
   it('outlives a candidate that is killed in the middle of it', async () => {
     const yard = await yardBoard(FP32);
-    const { candidate, run } = await shadow(yard, INT8, { seconds: 600 });
+    const { candidate, run } = await shadow(yard, INT8, 1000);
     const before = yard.results.length;
     await until('compared frames', () => yard.results.length > before + 20);
     process.kill(candidate.pid, 'SIGKILL');

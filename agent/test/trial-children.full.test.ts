@@ -50,7 +50,7 @@ describe('a shadow run', () => {
     ['is of another kind', () => CLASSIFIER],
   ])('tells a candidate that %s', async (_what, make) => {
     const yard = await yardBoard(FP32);
-    const { run } = await shadow(yard, make());
+    const { run } = await shadow(yard, make(), 20);
     const { ended, agreement } = await run;
     expect(ended).toBe('time');
     expect(agreement?.referenceBoxes).toBeGreaterThan(5);
@@ -63,7 +63,7 @@ describe('a trial', () => {
     const yard = await yardBoard(FP32);
     const verdict = await trial(yard, INT8);
     expect(verdict).toMatchObject({ verdict: 'good' });
-    expect(verdict.agreement?.agreement).toBeGreaterThan(0.85);
+    expect(verdict.agreement?.agreement).toBeGreaterThan(0.7);
     await yard.loop.commit();
     expect(yard.factory.pids.size).toBe(1);
   });

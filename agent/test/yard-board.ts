@@ -3,7 +3,7 @@ import { parseSource } from '../src/io/ffmpeg-arguments.js';
 import { FfmpegCamera } from '../src/io/ffmpeg-camera.js';
 import { InferenceChildFactory } from '../src/io/inference-child.js';
 import { systemClock } from '../src/io/system-clock.js';
-import type { FrameResult } from '../src/ports.js';
+import type { Clock, FrameResult } from '../src/ports.js';
 import { runShadow } from '../src/update/shadow-run.js';
 import { FrameLoop } from '../src/vision/live-detector.js';
 import { until } from './fleet-fixture.js';
@@ -54,15 +54,30 @@ export async function yardBoard(directory: string) {
 
 export type YardBoard = Awaited<ReturnType<typeof yardBoard>>;
 
-/** Starts a shadow run of the package in `directory`. */
-export async function shadow({ loop, factory }: YardBoard, directory: string, policy: { seconds?: number } = {}) {
+/** Starts a shadow run of the package in `directory` whose time is up after so many compared frames, on a slow machine too. */
+export async function shadow({ loop, factory }: YardBoard, directory: string, frames: number) {
   const candidate = await factory.spawn(directory, 'background');
   cleanups.push(() => candidate.close());
+  const seconds = 600;
+  let timeIsUp = () => {};
+  const clock: Clock = {
+    ...systemClock,
+    after(ms, run) {
+      if (ms !== seconds * 1000) return systemClock.after(ms, run);
+      timeIsUp = run;
+      return () => {};
+    },
+  };
+  let compared = 0;
+  loop.onComparison(() => {
+    compared += 1;
+    if (compared === frames) timeIsUp();
+  });
   const subject = {
     candidate,
-    policy: { seconds: 2, everyFrames: 2, outcome: 'report' as const, minAgreement: 0.5, ...policy },
+    policy: { seconds, everyFrames: 2, outcome: 'report' as const, minAgreement: 0.5 },
     maxTemperatureC: 80,
     scoreFloor: FLOOR,
   };
-  return { candidate, run: runShadow(loop, systemClock, subject, new AbortController().signal) };
+  return { candidate, run: runShadow(loop, clock, subject, new AbortController().signal) };
 }
