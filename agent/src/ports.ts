@@ -68,6 +68,8 @@ export interface Detector {
   readonly labels: readonly string[];
   /** Runtime as `/model/info` shows it, e.g. `onnxruntime-node 1.30.0 cpu`. */
   readonly runtime: string;
+  /** Score from which a detection of this model counts on this board, 0..1; absent: not known. */
+  readonly threshold?: number;
   readonly pid: number;
   /**
    * Detects on G, B, R planes of `width` × `height`. One call at a time. Rejects when the child died. `planes` may be reused once settled.
@@ -127,6 +129,8 @@ export interface ComparedView {
   digest: string;
   /** All that this model can name. */
   labels: readonly string[];
+  /** Score from which its detections count; absent: not known. */
+  threshold?: number;
   detections: Detection[];
   /** Time in the child, ms: preprocess + inference + decode. */
   childMs: number;

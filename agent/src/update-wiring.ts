@@ -83,7 +83,10 @@ export async function startUpdater(dependencies: UpdaterDependencies): Promise<U
       'state.json was damaged and set aside; slots are filled anew from what the disk holds',
     );
   }
-  const running = new RunningModels(() => clock.wall());
+  const running = new RunningModels(
+    () => clock.wall(),
+    () => live.active !== null,
+  );
   const history = new LiveHistory();
   const phaseListeners = new Set<(status: UpdateStatus) => void>();
   const fleet =
