@@ -7,7 +7,8 @@ import { type DestinationStream, destination, type Logger, pino } from 'pino';
 import { Board } from './board-wiring.js';
 import { type Config, ConfigError } from './config.js';
 import { AnnotatedStream } from './io/annotated-stream.js';
-import { BoardSensors, hardwareClass } from './io/board-sensors.js';
+import { readBoardMemory } from './io/board-memory.js';
+import { BoardSensors, hardwareClass, readHeat } from './io/board-sensors.js';
 import { parseSource, SourceError } from './io/ffmpeg-arguments.js';
 import { FfmpegCamera } from './io/ffmpeg-camera.js';
 import { HttpServerError, refuseOpenAddress, startHttpServer } from './io/http-server.js';
@@ -103,6 +104,8 @@ async function wire(config: Config, log: Logger): Promise<RunningAgent> {
     log,
     agentVersion: AGENT_VERSION,
     hardwareClass: identity?.hardwareClass ?? (config.device.hardwareClass || hardwareClass()),
+    readHeat: () => readHeat(),
+    readMemory: (pid) => readBoardMemory(pid),
     takeSnapshot: () => stream.snapshot().catch(() => null),
   });
   await updater.start();

@@ -68,6 +68,8 @@ export interface Detector {
   readonly labels: readonly string[];
   /** Runtime as `/model/info` shows it, e.g. `onnxruntime-node 1.30.0 cpu`. */
   readonly runtime: string;
+  /** Score from which a detection of this model counts on this board, 0..1; absent: not known. */
+  readonly threshold?: number;
   readonly pid: number;
   /**
    * Detects on G, B, R planes of `width` × `height`. One call at a time. Rejects when the child died. `planes` may be reused once settled.
@@ -94,9 +96,18 @@ export interface DetectorFactory {
 export interface Link {
   publish<K extends MessageKind>(kind: K, topic: string, message: MessageOf<K>): Promise<void>;
   publishBytes(topic: string, bytes: Uint8Array, options: { qos: 0 | 1; retain: boolean }): Promise<void>;
-  /** Calls back with raw payloads of one exact topic until the returned function is called. */
-  subscribe(topic: string, listener: (payload: Uint8Array) => void): Promise<() => Promise<void>>;
+  /**
+   * Calls back with raw payloads of one exact topic until the returned function is called; `onTooLarge` with the size of
+   * one that is over the limit of the wire and was thrown away.
+   */
+  subscribe(
+    topic: string,
+    listener: (payload: Uint8Array) => void,
+    onTooLarge?: (bytes: number) => void,
+  ): Promise<() => Promise<void>>;
   readonly connected: boolean;
+  /** Bytes that came over all its connections so far, where that can be told: a message that was cut off counts too. */
+  readonly receivedBytes?: number;
 }
 
 /** One frame's way through the live detector. */
@@ -118,6 +129,8 @@ export interface ComparedView {
   digest: string;
   /** All that this model can name. */
   labels: readonly string[];
+  /** Score from which its detections count; absent: not known. */
+  threshold?: number;
   detections: Detection[];
   /** Time in the child, ms: preprocess + inference + decode. */
   childMs: number;

@@ -2,17 +2,21 @@ import { randomUUID } from 'node:crypto';
 import { openPackageDirectory } from '@vigie/models/package/package';
 import { PackageError } from '@vigie/models/package/package-error';
 import type { Event, ReleaseReference, Telemetry } from '@vigie/protocol';
-import { ChunkFetcher } from './io/chunk-fetcher.js';
+import { ChunkDelivery } from './io/delivery/chunk-delivery.js';
+import { MqttChunkTransport } from './io/delivery/mqtt-chunk-transport.js';
+import type { FileSystem } from './io/file-system.js';
 import { FleetConnection } from './io/fleet-connection.js';
 import { readGolden } from './io/golden-reader.js';
 import type { Identity } from './io/identity.js';
 import { InstallJournal } from './io/install-journal.js';
 import { SlotStore } from './io/slot-store.js';
-import type { Clock, DetectorFactory, LiveDetector } from './ports.js';
+import type { BoardHeat, Clock, DetectorFactory, LiveDetector } from './ports.js';
 import { UpdateCoordinator } from './update/coordinator.js';
+import type { BoardDelivery } from './update/delivery.js';
 import type { InstallState } from './update/journal.js';
 import { LiveHistory } from './update/live-history.js';
 import type { Log, StoredPackage } from './update/ports.js';
+import type { BoardMemory } from './update/preflight.js';
 import { RunningModels } from './update/running-model.js';
 import type { UpdateStatus } from './update/status.js';
 
@@ -28,8 +32,18 @@ export interface UpdaterDependencies {
   log: Log;
   agentVersion: string;
   hardwareClass: string;
+  /** What the board's configuration says of downloads; absent: anything goes. */
+  delivery?: BoardDelivery;
   /** Score below which detections are not compared in a trial; the candidate's default threshold when absent. */
   detectionFloor?: number;
+  /** Absent: a board without sensors. */
+  readHeat?(): BoardHeat;
+  /** Of the board, and of the child with this process id; absent: memory is not planned. */
+  readMemory?(livePid: number | null): BoardMemory;
+  /** The disk of everything that must survive a power cut; the machine's when absent. */
+  files?: FileSystem;
+  /** 0 (inclusive) to 1 (exclusive). */
+  random?(): number;
   /** What the command `snapshot` sends: the newest picture as JPEG; null when there is none. */
   takeSnapshot?(): Promise<Uint8Array | null>;
   /** Patience of the TUF client and the chunk fetcher per message, and of retries, ms; for tests. */
@@ -61,7 +75,7 @@ export interface Updater {
 export async function startUpdater(dependencies: UpdaterDependencies): Promise<Updater> {
   const { live, clock, dataDirectory, identity, log, timing = {} } = dependencies;
   const bootId = randomUUID();
-  const journal = new InstallJournal(dataDirectory);
+  const journal = new InstallJournal(dataDirectory, dependencies.files);
   const loaded = await journal.load();
   if (loaded.found === 'damaged') {
     log.error(
@@ -69,7 +83,10 @@ export async function startUpdater(dependencies: UpdaterDependencies): Promise<U
       'state.json was damaged and set aside; slots are filled anew from what the disk holds',
     );
   }
-  const running = new RunningModels(() => clock.wall());
+  const running = new RunningModels(
+    () => clock.wall(),
+    () => live.active !== null,
+  );
   const history = new LiveHistory();
   const phaseListeners = new Set<(status: UpdateStatus) => void>();
   const fleet =
@@ -82,23 +99,39 @@ export async function startUpdater(dependencies: UpdaterDependencies): Promise<U
           messageTimeoutMs: timing.messageMs,
           resendMs: timing.resendMs,
         });
-  const slots = new SlotStore({
-    dataDirectory,
-    bundledDirectory: dependencies.bundledPackage,
-    chunks: fleet === null ? null : new ChunkFetcher({ link: fleet.link, timeoutMs: timing.messageMs }),
-  });
+  const delivery =
+    fleet === null
+      ? null
+      : new ChunkDelivery({
+          deviceId: fleet.deviceId,
+          dataDirectory,
+          board: dependencies.delivery ?? UNRESTRICTED,
+          transports: [
+            new MqttChunkTransport({ link: fleet.link, clock, random: Math.random, quietMs: timing.messageMs }),
+          ],
+          clock,
+          now: () => fleet.trustedNow().ms,
+          log,
+        });
+  const slots = new SlotStore({ dataDirectory, bundledDirectory: dependencies.bundledPackage, delivery });
   const bundled = await openBundled(dependencies);
   const cleanups: (() => void)[] = [];
   let coordinator: UpdateCoordinator | null = null;
   let lastStatus: UpdateStatus | null = null;
   let stopped = false;
+  let initialLoadMs: number | null = null;
 
   const present = (): UpdateStatus =>
     coordinator?.status ?? { ...IDLE, active: running.current, previous: loaded.state.previous };
 
+  const withDelivery = (status: UpdateStatus): UpdateStatus => {
+    const figures = delivery?.figures(status.generation) ?? null;
+    return figures === null ? status : { ...status, delivery: figures };
+  };
+
   const onChange = (status: UpdateStatus, terminal: boolean): void => {
     lastStatus = status;
-    fleet?.report(status, terminal);
+    fleet?.report(withDelivery(status), terminal);
     for (const listener of phaseListeners) listener(status);
   };
 
@@ -117,7 +150,9 @@ export async function startUpdater(dependencies: UpdaterDependencies): Promise<U
       const stored = await choice();
       if (stored === null) continue;
       try {
+        const begunAt = clock.now();
         const detector = await dependencies.factory.spawn(stored.directory, 'live');
+        initialLoadMs = clock.now() - begunAt;
         running.begin(referenceOf(stored));
         // Nothing runs yet, so nothing is on trial: the pointer is turned for good, before any frame came.
         live.turnTo(detector, stored.directory, 0).catch(() => {});
@@ -142,9 +177,14 @@ export async function startUpdater(dependencies: UpdaterDependencies): Promise<U
         factory: dependencies.factory,
         releases,
         packages: slots,
+        bundled,
         readGolden,
         history,
         board: { agentVersion: dependencies.agentVersion, hardwareClass: dependencies.hardwareClass },
+        readHeat: dependencies.readHeat,
+        readMemory: dependencies.readMemory,
+        scoreFloor: dependencies.detectionFloor ?? null,
+        initialLoadMs,
       },
       running,
       store: journal,
@@ -152,8 +192,8 @@ export async function startUpdater(dependencies: UpdaterDependencies): Promise<U
       log,
       deviceId: fleet.deviceId,
       trustedKeys,
-      scoreFloor: dependencies.detectionFloor ?? null,
-      bundledDigest: bundled?.open.digest ?? null,
+      bundled: bundled === null || started === null ? null : referenceOf(bundled),
+      random: dependencies.random ?? Math.random,
       retryMs: timing.retryMs,
       onChange,
     });
@@ -176,7 +216,7 @@ export async function startUpdater(dependencies: UpdaterDependencies): Promise<U
       await fleet.start({
         desired: (bytes) => taker.offer(bytes),
         connected: () => taker.wake(),
-        status: () => taker.status,
+        status: () => withDelivery(taker.status),
         get newestIssuedAt() {
           return taker.newestIssuedAt;
         },
@@ -206,6 +246,8 @@ export async function startUpdater(dependencies: UpdaterDependencies): Promise<U
     },
   };
 }
+
+const UNRESTRICTED: BoardDelivery = { transport: 'auto', maxBytesPerSecond: 0, monthlyBytes: 0, metered: false };
 
 const IDLE = {
   generation: 0,

@@ -23,6 +23,7 @@ import { DEFAULT_POLICY } from './registry/release-state.js';
 import { deviceRoutes } from './routes/device-routes.js';
 import { enrollmentRoutes } from './routes/enrollment-routes.js';
 import { createHttpServer, type TlsOptions } from './routes/http-server.js';
+import { objectRoutes } from './routes/object-routes.js';
 import { releaseRoutes } from './routes/release-routes.js';
 import { enrollmentToken, hashSecret, newSecret } from './secrets.js';
 import { AccessService } from './services/access.js';
@@ -30,6 +31,7 @@ import { AssignmentService } from './services/assignment.js';
 import { EnrollmentService } from './services/enrollment.js';
 import { IngestService } from './services/ingest.js';
 import { Maintenance } from './services/maintenance.js';
+import { ObjectAccess } from './services/object-access.js';
 import { Publication } from './services/publication.js';
 import { ReleaseIntake } from './services/release-intake.js';
 import { RevocationService } from './services/revocation.js';
@@ -204,6 +206,7 @@ export async function startServer({ config, log, now = systemNow, onFatal }: Ser
       DEFAULT_POLICY,
       now,
     );
+    const objects = new ObjectAccess(releases, blobs, () => performance.now());
     const assignments = new AssignmentService(devices, releases, publication, now);
     await publication.publishAll();
     await revocations.publish();
@@ -219,6 +222,7 @@ export async function startServer({ config, log, now = systemNow, onFatal }: Ser
           releaseRoutes(scope, releases, intake);
           deviceRoutes(scope, { devices, received, pictures, revocations, assignments });
           enrollmentRoutes(scope, enrollment);
+          objectRoutes(scope, objects, tls === null ? {} : { device: true });
         },
         health: async () => ({
           ok: await releases.releasedCount().then(

@@ -4,11 +4,10 @@ import { createServer as createHttpsServer, type Server as HttpsServer } from 'n
 import type { AddressInfo } from 'node:net';
 import { join } from 'node:path';
 import { createServer as createTlsServer, type Server } from 'node:tls';
-import { describePackage } from '@vigie/models/package/descriptor';
+import { chunksOf, describePackage } from '@vigie/models/package/descriptor';
 import { sha256Hex } from '@vigie/models/package/digest';
 import { openPackageDirectory } from '@vigie/models/package/package';
 import {
-  CHUNK_BYTES,
   chunkTopic,
   type Desired,
   decodeMessage,
@@ -106,10 +105,7 @@ export class ForgedFleet {
     const descriptor = await describePackage(open, (path) => readFile(join(directory, path)));
     const chunks: string[] = [];
     for (const { path } of descriptor.files) {
-      const bytes = await readFile(join(directory, path));
-      for (let at = 0; at < bytes.length; at += CHUNK_BYTES) {
-        chunks.push(await this.#putChunk(bytes.subarray(at, at + CHUNK_BYTES)));
-      }
+      for (const { bytes } of chunksOf(await readFile(join(directory, path)))) chunks.push(await this.#putChunk(bytes));
     }
     const text = Buffer.from(JSON.stringify(descriptor));
     const sha256 = await this.#putChunk(text);

@@ -46,7 +46,8 @@ async function load(directory: string, options: { threads: number; threshold: nu
   const open = await openPackageDirectory(directory);
   const { manifest } = open;
   // Never above the package's own threshold: its golden frames are tested with what this child returns.
-  const threshold = Math.min(options.threshold, manifest.thresholds.default) * options.floorRatio;
+  const own = manifest.thresholds.default;
+  const threshold = Math.min(options.threshold, own) * options.floorRatio;
   const model = await loadModel(directory, open, { threshold, threads: options.threads });
   const ready: ReadyAnswer = {
     digest: open.digest,
@@ -55,6 +56,8 @@ async function load(directory: string, options: { threads: number; threshold: nu
     precision: manifest.model.precision,
     labels: open.labels,
     runtime: model.runtime,
+    // 1 stands for "the operator has not named one".
+    threshold: options.threshold < 1 ? options.threshold : own,
   };
   return { model, ready };
 }

@@ -1,6 +1,5 @@
 import { join } from 'node:path';
-import { Value } from '@sinclair/typebox/value';
-import { EMPTY_STATE, InstallState } from '../update/journal.js';
+import { EMPTY_STATE, type InstallState, parseState } from '../update/journal.js';
 import type { StateStore } from '../update/ports.js';
 import { writeFileAtomic } from './atomic-file.js';
 import type { FileSystem } from './file-system.js';
@@ -33,10 +32,7 @@ export class InstallJournal implements StateStore {
       throw error;
     }
     try {
-      const value: unknown = JSON.parse(text);
-      const problem = Value.Errors(InstallState, value).First();
-      if (problem === undefined) return { state: value as InstallState, found: 'valid' };
-      throw new Error(`${problem.path}: ${problem.message}`);
+      return { state: parseState(JSON.parse(text)), found: 'valid' };
     } catch (error) {
       await this.files.rename(this.path, `${this.path}.damaged`);
       return { state: EMPTY_STATE, found: 'damaged', detail: (error as Error).message };
