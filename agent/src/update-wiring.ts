@@ -117,7 +117,7 @@ export async function startUpdater(dependencies: UpdaterDependencies): Promise<U
       const stored = await choice();
       if (stored === null) continue;
       try {
-        const detector = await dependencies.factory.spawn(stored.directory, 'live');
+        const detector = await dependencies.factory.spawn(stored.directory, 'live', stored.open);
         running.begin(referenceOf(stored));
         // Nothing runs yet, so nothing is on trial: the pointer is turned for good, before any frame came.
         live.turnTo(detector, stored.directory, 0).catch(() => {});

@@ -92,7 +92,7 @@ async function obtain(
 
 /** Loads the model in a background child while its golden frames are decoded, and tests it. Closes the child on failure. */
 async function load(ports: InstallPorts, stored: StoredPackage, signal: AbortSignal): Promise<Detector> {
-  const spawning = ports.factory.spawn(stored.directory, 'background').catch((error: Error) => {
+  const spawning = ports.factory.spawn(stored.directory, 'background', stored.open).catch((error: Error) => {
     throw new InstallError('MODEL_LOAD_FAILED', error.message, { cause: error });
   });
   const [detector, pictures] = await Promise.allSettled([spawning, ports.readGolden(stored)]);
