@@ -14,6 +14,8 @@ import { FfmpegCamera } from './io/ffmpeg-camera.js';
 import { HttpServerError, refuseOpenAddress, startHttpServer } from './io/http-server.js';
 import { type Identity, IdentityError, readIdentity } from './io/identity.js';
 import { InferenceChildFactory } from './io/inference-child.js';
+import { linuxPacer } from './io/linux-pacer.js';
+import { hasMemoryForSpare } from './io/spare-memory.js';
 import { systemClock } from './io/system-clock.js';
 import type { ModelFrameSpec } from './ports.js';
 import { startUpdater } from './update-wiring.js';
@@ -81,6 +83,8 @@ async function wire(config: Config, log: Logger): Promise<RunningAgent> {
     floorRatio: DETECTION_FLOOR / TRACKER_DEFAULTS.highScore,
     threshold: config.detect.threshold || undefined,
     log,
+    pacer: linuxPacer(log),
+    mayKeepSpare: hasMemoryForSpare,
   });
   let camera: FfmpegCamera | null = null;
   const modelFrame = { ...DEFAULT_MODEL_FRAME };
@@ -143,6 +147,7 @@ async function wire(config: Config, log: Logger): Promise<RunningAgent> {
     // The updater first: an install under way must not take the loop's end for a dead candidate.
     await updater.stop();
     await loop.stop();
+    await factory.close();
   };
   const http = await startHttpServer({ host, port, token: token || undefined }, board).catch(async (error: unknown) => {
     await stopParts();
@@ -152,6 +157,8 @@ async function wire(config: Config, log: Logger): Promise<RunningAgent> {
     if (config.source.exitAtEnd) board.onEnd(resolve);
   });
   board.start();
+  // Nobody sends models to a board without a fleet.
+  if (config.model.spare && identity !== null) factory.keepSpare();
   const fleet = identity === null ? 'stand-alone: not enrolled in a fleet' : `fleet device ${identity.deviceId}`;
   log.info({ http: `http://${host}:${http.port}/`, version: AGENT_VERSION, fleet }, 'listening');
   return {

@@ -151,7 +151,7 @@ export async function startUpdater(dependencies: UpdaterDependencies): Promise<U
       if (stored === null) continue;
       try {
         const begunAt = clock.now();
-        const detector = await dependencies.factory.spawn(stored.directory, 'live');
+        const detector = await dependencies.factory.spawn(stored.directory, 'live', stored.open);
         initialLoadMs = clock.now() - begunAt;
         running.begin(referenceOf(stored));
         // Nothing runs yet, so nothing is on trial: the pointer is turned for good, before any frame came.

@@ -110,12 +110,14 @@ program
   .description('what a model swap does to the stream, counted by clients outside the board; FP32 and INT8 in turn')
   .option('--swaps <n>', 'how many', count, 4)
   .option('--half-core', 'give the board half a core and 512 MiB (needs root and control groups)', false)
+  .option('--fps <n>', "the camera's frames per second at the most", positive)
   .option('--steady <seconds>', 'undisturbed stream before each swap', positive, 6)
   .option('--json', 'print the result as JSON')
-  .action(async (options: { swaps: number; halfCore: boolean; steady: number; json?: boolean }) => {
+  .action(async (options: { swaps: number; halfCore: boolean; fps?: number; steady: number; json?: boolean }) => {
     const { ok, result } = await runSwaps({
       swaps: Math.max(1, options.swaps),
       halfCore: options.halfCore,
+      fps: options.fps,
       steadyMs: options.steady * 1000,
     });
     print(options.json, result);

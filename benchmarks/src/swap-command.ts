@@ -17,6 +17,8 @@ export interface SwapOptions {
   halfCore: boolean;
   /** Undisturbed stream before each swap, ms. */
   steadyMs: number;
+  /** Camera's frames per second at the most; as the clip when absent. */
+  fps?: number;
 }
 
 const DEVICE = 'bench-board';
@@ -91,6 +93,7 @@ export async function runSwaps(
       source: { url: CLIP, pacing: 'realtime', loop: true },
       modelDirectory: FP32_PACKAGE,
       halfCore: options.halfCore,
+      ...(options.fps === undefined ? {} : { fps: options.fps }),
     });
     const observers = await connectObservers(
       rig,

@@ -11,6 +11,8 @@ export interface BoardOptions {
   directory: string;
   httpPort: number;
   source: { url: string; pacing: 'realtime' | 'unpaced'; loop: boolean };
+  /** Frames per second at the most; as the source when absent. */
+  fps?: number;
   /** Unpacked package to start with; without one the board waits for its first release. */
   modelDirectory?: string;
   /** Run it with 0.5 core and 512 MiB. */
@@ -34,6 +36,7 @@ export function boardConfig(options: BoardOptions): string {
     `  url: ${quote(source.url)}`,
     `  pacing: ${source.pacing}`,
     `  loop: ${source.loop}`,
+    ...(options.fps === undefined ? [] : ['camera:', `  fps: ${options.fps}`]),
     ...(options.modelDirectory === undefined ? [] : ['model:', `  directory: ${quote(options.modelDirectory)}`]),
     'http:',
     '  host: 127.0.0.1',
