@@ -3,7 +3,7 @@ import { type Board, launchBoard } from '../rig/board.js';
 import { Rig } from '../rig/rig.js';
 import { pause } from '../rig/wait.js';
 import { BoardWatch } from './board-watch.js';
-import { awaitEnd, familyOf, killHard } from './processes.js';
+import { awaitEnd, killHard, membersOfGroup } from './processes.js';
 
 /** By then the children of a dead agent have ended by themselves, ms. */
 const ORPHAN_MS = 15_000;
@@ -68,11 +68,12 @@ export class ChaosBoard {
 
   /** SIGKILL to the agent alone. Resolves when it is gone, with what it left running (its children must end by themselves). */
   async kill(): Promise<{ orphans: Promise<number> }> {
-    const family = familyOf(this.pid);
-    const rig = this.#rig;
-    this.#killed = true;
+    // First of all: the phase that was aimed at may be over in a millisecond.
     killHard(this.pid);
+    this.#killed = true;
     this.watch.forget();
+    const rig = this.#rig;
+    const family = membersOfGroup(this.pid);
     while (this.#board?.process.running === true) await pause(2);
     const orphans = awaitEnd(family, ORPHAN_MS).then(async (left) => {
       await rig?.close();

@@ -40,11 +40,11 @@ export interface Strike {
 
 /** Longest delay after a phase was entered, ms: about as long as it takes, so that strikes fall all over it. */
 const PHASE_SPREAD_MS: Readonly<Record<AimedPhase, number>> = {
-  OFFERED: 3,
-  PREFLIGHT: 40,
+  OFFERED: 0,
+  PREFLIGHT: 30,
   DOWNLOADING: 120,
   VERIFYING: 40,
-  STAGED: 3,
+  STAGED: 0,
   SELF_TEST: 900,
   TRIAL: 900,
   COMMITTED: 40,

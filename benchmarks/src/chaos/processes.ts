@@ -1,17 +1,20 @@
 import { readFileSync } from 'node:fs';
 import type { ProcessStat } from '../measure/proc-stat.js';
-import { readTree, stillRuns } from '../measure/process-tree.js';
+import { listProcesses, readTree, stillRuns } from '../measure/process-tree.js';
 import { waitFor } from '../rig/wait.js';
 
-/** All processes below one, without itself. */
-export function familyOf(pid: number): ProcessStat[] {
-  return readTree(pid).filter((member) => member.pid !== pid);
+/**
+ * The living processes of a group but its leader. Also when the leader is dead and they have become orphans, so a kill need
+ * not wait until they were listed.
+ */
+export function membersOfGroup(leader: number): ProcessStat[] {
+  return listProcesses().filter(({ pid, group, ended }) => group === leader && pid !== leader && !ended);
 }
 
 /** Inference children of an agent, the oldest first: Node processes below it. */
 export function inferenceChildren(agentPid: number): ProcessStat[] {
-  return familyOf(agentPid)
-    .filter((member) => !member.ended && /(^|\/)node$/.test(programOf(member.pid)))
+  return readTree(agentPid)
+    .filter((member) => member.pid !== agentPid && !member.ended && /(^|\/)node$/.test(programOf(member.pid)))
     .sort((a, b) => a.startTicks - b.startTicks || a.pid - b.pid);
 }
 
