@@ -26,8 +26,8 @@ export class ChaosServer {
     return this.#running.mqttUrl;
   }
 
-  get httpUrl(): string {
-    return this.#running.httpUrl;
+  get httpsUrl(): string {
+    return this.#running.httpsUrl;
   }
 
   get pid(): number {

@@ -115,7 +115,7 @@ export class ChaosRun implements ChaosContext {
       if (!existsSync(folder.path(deviceId, 'identity.json'))) {
         const token = enrollmentToken || (await this.server.client.enrollmentToken());
         enrollmentToken = '';
-        await enrollBoard(this.server.httpUrl, token, dataDirectory, deviceId);
+        await enrollBoard(this.server.httpsUrl, token, dataDirectory, deviceId);
       }
       this.boards.push(
         new ChaosBoard({

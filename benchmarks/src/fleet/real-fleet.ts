@@ -137,7 +137,7 @@ class RealFleet {
       for (let next = waiting.shift(); next !== undefined; next = waiting.shift()) {
         const [index, id] = next;
         const directory = this.rig.path(id);
-        await enrollBoard(this.#server.httpUrl, await this.#server.client.enrollmentToken(), directory, id);
+        await enrollBoard(this.#server.httpsUrl, await this.#server.client.enrollmentToken(), directory, id);
         const board = launchBoard(this.rig, {
           ...{ name: id, directory, httpPort: this.#ports[2 + index] },
           source: { url: clip, pacing: 'realtime', loop: true },

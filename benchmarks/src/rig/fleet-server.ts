@@ -1,7 +1,7 @@
 import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 import { FleetClient } from '../clients/fleet-client.js';
 import { runCommand } from './command.js';
-import { freePorts } from './free-port.js';
+import { fixedPorts } from './free-port.js';
 import type { ManagedProcess } from './managed-process.js';
 import { SERVER_CLI } from './repository.js';
 import type { Rig } from './rig.js';
@@ -35,7 +35,7 @@ export async function initialiseServer(directory: string): Promise<{ adminToken:
 async function boardPorts(directory: string): Promise<{ https: number; mqtts: number }> {
   const file = `${directory}.ports.json`;
   if (!existsSync(file)) {
-    const [https, mqtts] = await freePorts(2);
+    const [https, mqtts] = await fixedPorts(2);
     writeFileSync(file, JSON.stringify({ https, mqtts }));
   }
   return JSON.parse(readFileSync(file, 'utf8')) as { https: number; mqtts: number };
