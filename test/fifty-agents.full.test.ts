@@ -7,7 +7,7 @@ const BOARDS = Number(process.env.VIGIE_FLEET_BOARDS ?? 50);
 it('fifty real agents are updated at once, the server killed in the middle: every one proves that it runs the new release', async () => {
   const { boards, inSync, behind, atKill, result } = await runRealFleet({
     boards: BOARDS,
-    killServer: true,
+    kill: 'server',
     timeoutMs: 240_000,
     onProgress: (line) => console.log(line),
   });

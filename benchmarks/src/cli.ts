@@ -133,7 +133,7 @@ program
   .action(async (options: { real: number; killServer: boolean; timeout: number; json?: boolean }) => {
     const { result, behind } = await runRealFleet({
       boards: Math.max(1, options.real),
-      killServer: options.killServer,
+      kill: options.killServer ? 'server' : null,
       timeoutMs: options.timeout * 1000,
       onProgress: progress,
     });

@@ -28,10 +28,19 @@ const TRIAL: Partial<TrialPolicy> = {
 /** Programs that are started at the same time: more would only wait for each other. */
 const AT_ONCE = 4;
 
+/** A broker of another make, in place of the server's own. */
+export interface FleetBroker {
+  /** Prepares it for the server in this initialised data folder and starts it; returns the server's further options. */
+  begin(rig: Rig, serverDirectory: string): Promise<string[]>;
+  /** SIGKILL, and a new process on what the old one left on the disk. */
+  killAndRestart(): Promise<void>;
+}
+
 export interface RealFleetOptions {
   boards: number;
-  /** SIGKILL the server, its broker with it, in the middle of the update. */
-  killServer: boolean;
+  /** What dies by SIGKILL in the middle of the update: the server with its broker, the external broker, or nothing. */
+  kill: 'server' | 'broker' | null;
+  broker?: FleetBroker;
   timeoutMs: number;
   onProgress(line: string): void;
 }
@@ -44,7 +53,7 @@ export interface RealFleetOutcome {
   inSync: string[];
   /** The others, each with what it says. */
   behind: string[];
-  /** Boards in sync, and boards in the middle of the update, when the server was killed. */
+  /** Boards in sync, and boards in the middle of the update, when something was killed. */
   atKill: { inSync: number; busy: number } | null;
   result: BenchmarkResult;
 }
@@ -71,6 +80,7 @@ class RealFleet {
   #server!: FleetServer;
   #adminToken = '';
   #ports: number[] = [];
+  #serverOptions: string[] = [];
 
   constructor(
     private readonly rig: Rig,
@@ -85,6 +95,7 @@ class RealFleet {
     const total = this.#ids.length;
     this.#ports = await fixedPorts(2 + total);
     ({ adminToken: this.#adminToken } = await initialiseServer(rig.path('server')));
+    if (options.broker !== undefined) this.#serverOptions = await options.broker.begin(rig, rig.path('server'));
     await this.startServer();
     const first = await publishDirectory(this.#server.client, FIRST_PACKAGE);
     const second = await publishDirectory(this.#server.client, SECOND_PACKAGE);
@@ -102,7 +113,7 @@ class RealFleet {
     const updatedAt = performance.now();
     const syncedMs = new Map<string, number>();
     await this.#server.client.assignAll(this.#ids, second.name, second.version, { trial: TRIAL });
-    const atKill = options.killServer ? await this.killInTheMiddle(second, syncedMs, updatedAt) : null;
+    const atKill = options.kill === null ? null : await this.killInTheMiddle(second, syncedMs, updatedAt);
     const { inSync, behind } = await this.awaitAll(second, syncedMs, updatedAt);
     options.onProgress(
       `${inSync.length} of ${total} boards run ${second.version} after ${seconds(performance.now() - updatedAt)}`,
@@ -128,7 +139,13 @@ class RealFleet {
 
   private async startServer(): Promise<void> {
     const [http, mqtt] = this.#ports;
-    this.#server = await startServer(this.rig, this.rig.path('server'), this.#adminToken, { http, mqtt });
+    this.#server = await startServer(
+      this.rig,
+      this.rig.path('server'),
+      this.#adminToken,
+      { http, mqtt },
+      this.#serverOptions,
+    );
   }
 
   private async startBoards(clip: string): Promise<void> {
@@ -153,7 +170,7 @@ class RealFleet {
     await Promise.all(Array.from({ length: AT_ONCE }, startNext));
   }
 
-  /** Waits until boards are in the middle of it, some of them perhaps done, then kills the server and starts it again. */
+  /** Waits until boards are in the middle of it, some of them perhaps done, then kills and starts again what was asked for. */
   private async killInTheMiddle(
     release: FleetRelease,
     syncedMs: Map<string, number>,
@@ -168,11 +185,15 @@ class RealFleet {
       },
       { timeoutMs: this.options.timeoutMs, everyMs: 100 },
     );
-    killHard(this.#server.process.pid);
-    await waitFor('the server to be gone', () => !this.#server.process.running, { timeoutMs: 10_000, everyMs: 10 });
-    this.options.onProgress(`server killed with ${state.busy} boards in the update and ${state.inSync} done`);
-    await pause(1000);
-    await this.startServer();
+    const { kill, broker, onProgress } = this.options;
+    if (kill === 'broker') await broker?.killAndRestart();
+    else {
+      killHard(this.#server.process.pid);
+      await waitFor('the server to be gone', () => !this.#server.process.running, { timeoutMs: 10_000, everyMs: 10 });
+      await pause(1000);
+      await this.startServer();
+    }
+    onProgress(`${kill} killed with ${state.busy} boards in the update and ${state.inSync} done`);
     return state;
   }
 

@@ -47,6 +47,8 @@ export async function startServer(
   directory: string,
   adminToken: string,
   ports: { http: number; mqtt: number },
+  /** Further options of the command line, such as `--config FILE`. */
+  more: readonly string[] = [],
 ): Promise<FleetServer> {
   const { https, mqtts } = await boardPorts(directory);
   const httpUrl = `http://127.0.0.1:${ports.http}`;
@@ -66,6 +68,7 @@ export async function startServer(
       String(ports.mqtt),
       '--mqtts-port',
       String(mqtts),
+      ...more,
     ],
   });
   const client = new FleetClient(httpUrl, adminToken);
