@@ -3,8 +3,8 @@ import { access, readFile, rm } from 'node:fs/promises';
 import type { Server as HttpsServer } from 'node:https';
 import { join } from 'node:path';
 import type { Logger } from 'pino';
+import { openBroker, type RunningBroker } from './broker-wiring.js';
 import type { ServerConfig } from './config.js';
-import { AedesBroker } from './io/aedes-broker.js';
 import { privateFolder, writeAtomic } from './io/atomic-file.js';
 import { lockDataFolder } from './io/data-folder-lock.js';
 import { CertificateRepository } from './io/database/certificate-repository.js';
@@ -174,13 +174,13 @@ export async function startServer({ config, log, now = systemNow, onFatal }: Ser
     const access = new AccessService(tokens, devices, certificates, revocations, now);
     const enrollment = new EnrollmentService(tokens, certificates, revocations, () => broker, pki.issuer, facts, now);
     const ingest = new IngestService(received, pictures, () => broker, log, now);
-    const broker: AedesBroker = await AedesBroker.create({
-      plain: config.mqtt,
-      secure: { ...config.mqtts, credentials: pki.certificate.credentials, authority: pki.authority.certificate },
+    const duties = {
       authenticate: access.authenticate,
       onMessage: ingest.handle,
-      log,
-    });
+      forgetPresence: () => devices.markAllOffline(),
+      republish: () => publication.publishAll(),
+    };
+    const broker: RunningBroker = await openBroker(config, pki, duties, log, now);
     closers.push(async () => {
       await broker.close();
       await ingest.idle();
@@ -191,7 +191,7 @@ export async function startServer({ config, log, now = systemNow, onFatal }: Ser
       assigned: () => releases.assigned(),
       desired: (ids?: readonly string[]) => devices.desired(ids),
     };
-    const publication = new Publication(source, blobs, tuf, broker, keys.desired);
+    const publication: Publication = new Publication(source, blobs, tuf, broker, keys.desired);
     const verify = packageSandbox({
       timeoutMs: config.upload.verifyTimeoutSeconds * 1000,
       memoryBytes: config.upload.verifyMemoryMiB * 1024 * 1024,
@@ -229,6 +229,7 @@ export async function startServer({ config, log, now = systemNow, onFatal }: Ser
             () => true,
             () => false,
           ),
+          broker: broker.state,
           connections: broker.connections,
           chunks: publication.chunkCount,
           tuf: tuf.versions(),
@@ -247,14 +248,14 @@ export async function startServer({ config, log, now = systemNow, onFatal }: Ser
       const graceMs = config.tls.renewalGraceDays * 86_400_000;
       await certificates.dropExpired(new Date(now().getTime() - graceMs));
       if (!(await pki.certificate.renew(now()))) return;
-      broker.setCredentials(pki.certificate.credentials);
+      await broker.setCredentials(pki.certificate.credentials);
       (https.server as HttpsServer).setSecureContext(pki.secureContext());
       log.info({}, "the server's certificate was renewed");
     });
     const urls = {
       http: config.http.publicUrl ?? `http://${urlHost(config.http.host)}:${http.port}`,
       https: config.https.publicUrl ?? `https://${urlHost(config.https.host)}:${https.port}`,
-      mqtt: `mqtt://${urlHost(config.mqtt.host)}:${ports.plain}`,
+      mqtt: config.mqtt.broker?.url ?? `mqtt://${urlHost(config.mqtt.host)}:${ports.plain}`,
       mqtts: config.mqtts.publicUrl ?? `mqtts://${urlHost(config.mqtts.host)}:${ports.secure}`,
     };
     maintenance.start();

@@ -65,9 +65,13 @@ export class Publication {
     this.#signingKey = signingKey;
   }
 
-  /** Publishes everything: after a start, when the broker knows nothing. */
+  /** Publishes everything: after a start, and whenever the broker may have forgotten or hold what is older. */
   async publishAll(): Promise<void> {
-    await this.#serial.run(() => this.#publish(undefined));
+    await this.#serial.run(async () => {
+      this.#chunks.clear();
+      this.#tufTopics = new Set();
+      await this.#publish(undefined);
+    });
   }
 
   /** After an assignment: bytes and metadata, then the desired states of these devices. */
