@@ -104,10 +104,10 @@ export class FleetConnection {
     const { deviceId, link } = this;
     await this.trust.open();
     await link.subscribe(deviceTopic(deviceId, 'desired'), (bytes) => {
-      void this.trust.knowSigner('desired', bytes).then(() => listener.desired(bytes));
+      this.trust.judge('desired', bytes, () => listener.desired(bytes));
     });
     await link.subscribe(deviceTopic(deviceId, 'commands'), (bytes) => {
-      void this.trust.knowSigner('commands', bytes).then(() => this.command(bytes));
+      this.trust.judge('commands', bytes, () => this.command(bytes));
     });
     await this.trust.start();
     await link.subscribe(deviceTopic(deviceId, 'acks'), (bytes) => {
