@@ -93,7 +93,7 @@ describe('FleetHttps', () => {
     expect(await codeOf(client.request('/endless'))).toBe('ANSWER_TOO_LARGE');
     const { status, stream } = await client.open('/endless');
     expect(status).toBe(200);
-    const closed = once(stream, 'close');
+    const closed = new Promise((resolve) => stream.once('close', resolve));
     let bytes = 0;
     for await (const part of stream) {
       bytes += (part as Buffer).length;
