@@ -196,11 +196,20 @@ export function configOf(directory: string, changes: Record<string, unknown> = {
   return parseConfig(document, 'test');
 }
 
-export async function start(directory: string, changes: Record<string, unknown> = {}): Promise<RunningServer> {
+export async function start(
+  directory: string,
+  changes: Record<string, unknown> = {},
+  now?: () => Date,
+): Promise<RunningServer> {
   const onFatal = (error: Error) => {
     throw error;
   };
-  const server = await startServer({ config: configOf(directory, changes), log: pino({ level: 'silent' }), onFatal });
+  const server = await startServer({
+    config: configOf(directory, changes),
+    log: pino({ level: 'silent' }),
+    onFatal,
+    now,
+  });
   servers.set(server.httpUrl, { https: server.httpsUrl, authority: server.authority });
   return server;
 }

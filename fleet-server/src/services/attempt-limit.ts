@@ -16,9 +16,12 @@ export class AttemptLimit {
   /** Seconds until the next attempt may be made; 0: now. */
   waitSeconds(key: string): number {
     const entry = this.#failures.get(key);
-    const left = entry === undefined ? 0 : entry.until - this.now().getTime();
-    if (left <= 0) this.#failures.delete(key);
-    return entry !== undefined && left > 0 && entry.count >= this.most ? Math.ceil(left / 1000) : 0;
+    if (entry === undefined) return 0;
+    const left = entry.until - this.now().getTime();
+    // More than a whole window: the clock was set back.
+    if (left > 0 && left <= this.windowMs) return entry.count >= this.most ? Math.ceil(left / 1000) : 0;
+    this.#failures.delete(key);
+    return 0;
   }
 
   failed(key: string): void {
