@@ -15,6 +15,7 @@ import type { Log, ReleaseSource } from '../update/ports.js';
 import type { ServerKeyring } from '../update/server-keyring.js';
 import type { UpdateStatus } from '../update/status.js';
 import type { BelievedTime } from '../update/trusted-time.js';
+import type { FileSystem } from './file-system.js';
 import { FleetTrust, type FleetTrustOptions } from './fleet-trust.js';
 import type { Identity } from './identity.js';
 import { MqttLink } from './mqtt-link.js';
@@ -22,6 +23,8 @@ import { Outbox, type OutboxKind } from './outbox.js';
 
 /** How often an unchanged report is published again, ms. */
 const REPORT_EVERY_MS = 10_000;
+/** How long to wait for a disk that failed at the start, ms. */
+const DISK_RETRY_MS = 5000;
 
 export interface FleetConnectionOptions {
   identity: Identity;
@@ -29,6 +32,8 @@ export interface FleetConnectionOptions {
   dataDirectory: string;
   clock: Clock;
   log: Log;
+  /** The machine's disk when absent. */
+  files?: FileSystem;
   agentVersion: string;
   hardwareClass: string;
   /** The newest picture as JPEG; null when there is none. */
@@ -74,6 +79,7 @@ export class FleetConnection {
       bootId,
       clock,
       log,
+      files: options.files,
       resendMs: options.resendMs,
       connected: () => this.link.connected,
       send: (kind, message) => this.send(kind, message),
@@ -82,6 +88,7 @@ export class FleetConnection {
       ...{ link: this.link, identity, dataDirectory, clock, log, https: options.https },
       hardwareClass: options.hardwareClass,
       random: Math.random,
+      files: options.files,
       ...options.trust,
       timing: { messageMs: options.messageTimeoutMs, ...options.trust?.timing },
     });
@@ -90,11 +97,25 @@ export class FleetConnection {
     this.commands = new CommandGate(identity.deviceId, this.trustedKeys);
   }
 
-  /** Connects, and hears from then on. */
+  /**
+   * Connects, and hears from then on. A disk that fails does not end the start, for the board must see: then it connects
+   * later, when the disk is back.
+   */
   async start(listener: FleetListener): Promise<void> {
     this.listener = listener;
+    try {
+      await this.outbox.open();
+      await this.trust.open();
+      await this.connect(listener);
+    } catch (error) {
+      const { log, clock } = this.options;
+      log.error({ err: (error as Error).message, waitMs: DISK_RETRY_MS }, 'no connection without a disk; tried again');
+      this.cancelTimer = clock.after(DISK_RETRY_MS, () => void this.start(listener));
+    }
+  }
+
+  private async connect(listener: FleetListener): Promise<void> {
     const { deviceId, link } = this;
-    await this.trust.open();
     await link.subscribe(deviceTopic(deviceId, 'desired'), (bytes) => {
       void this.trust.knowSigner('desired', bytes).then(() => listener.desired(bytes));
     });
