@@ -1,7 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import { openPackageDirectory } from '@vigie/models/package/package';
 import { PackageError } from '@vigie/models/package/package-error';
-import type { Event, ReleaseReference, Telemetry } from '@vigie/protocol';
+import type { Event, Telemetry } from '@vigie/protocol';
 import { ChunkDelivery } from './io/delivery/chunk-delivery.js';
 import { MqttChunkTransport } from './io/delivery/mqtt-chunk-transport.js';
 import type { FileSystem } from './io/file-system.js';
@@ -13,7 +13,7 @@ import { SlotStore } from './io/slot-store.js';
 import type { BoardHeat, Clock, DetectorFactory, LiveDetector } from './ports.js';
 import { UpdateCoordinator } from './update/coordinator.js';
 import type { BoardDelivery } from './update/delivery.js';
-import type { InstallState } from './update/journal.js';
+import { referenceOf, startInitialModel, stateAfterStart } from './update/initial-model.js';
 import { LiveHistory } from './update/live-history.js';
 import type { Log, StoredPackage } from './update/ports.js';
 import type { BoardMemory } from './update/preflight.js';
@@ -105,6 +105,7 @@ export async function startUpdater(dependencies: UpdaterDependencies): Promise<U
       : new ChunkDelivery({
           deviceId: fleet.deviceId,
           dataDirectory,
+          disk: dependencies.files,
           board: dependencies.delivery ?? UNRESTRICTED,
           transports: [
             new MqttChunkTransport({ link: fleet.link, clock, random: Math.random, quietMs: timing.messageMs }),
@@ -113,7 +114,12 @@ export async function startUpdater(dependencies: UpdaterDependencies): Promise<U
           now: () => fleet.trustedNow().ms,
           log,
         });
-  const slots = new SlotStore({ dataDirectory, bundledDirectory: dependencies.bundledPackage, delivery });
+  const slots = new SlotStore({
+    disk: dependencies.files,
+    dataDirectory,
+    bundledDirectory: dependencies.bundledPackage,
+    delivery,
+  });
   const bundled = await openBundled(dependencies);
   const cleanups: (() => void)[] = [];
   let coordinator: UpdateCoordinator | null = null;
@@ -135,36 +141,20 @@ export async function startUpdater(dependencies: UpdaterDependencies): Promise<U
     for (const listener of phaseListeners) listener(status);
   };
 
-  /** From the best slot down: a package that does not verify or does not load is passed over. */
   async function startInitial(): Promise<StoredPackage | null> {
-    const { active, previous } = loaded.state;
-    const choices = [active, previous].filter((slot): slot is ReleaseReference => slot !== null);
-    for (const choice of [
-      ...choices.map(
-        ({ digest }) =>
-          () =>
-            slots.open(digest),
-      ),
-      async () => bundled,
-    ]) {
-      const stored = await choice();
-      if (stored === null) continue;
-      try {
-        const begunAt = clock.now();
-        const detector = await dependencies.factory.spawn(stored.directory, 'live', stored.open);
-        initialLoadMs = clock.now() - begunAt;
-        running.begin(referenceOf(stored));
-        // Nothing runs yet, so nothing is on trial: the pointer is turned for good, before any frame came.
-        live.turnTo(detector, stored.directory, 0).catch(() => {});
-        await live.commit();
-        log.info({ digest: stored.open.digest, version: stored.open.manifest.version }, 'initial model started');
-        return stored;
-      } catch (error) {
-        log.error({ directory: stored.directory, err: (error as Error).message }, 'a model could not be started');
-      }
-    }
-    log.warn({}, 'no model to start; waiting for a release');
-    return null;
+    const started = await startInitialModel({
+      loaded,
+      slots,
+      bundled,
+      live,
+      factory: dependencies.factory,
+      clock,
+      log,
+    });
+    if (started === null) return null;
+    initialLoadMs = started.loadMs;
+    running.begin(referenceOf(started.stored));
+    return started.stored;
   }
 
   function coordinate(started: StoredPackage | null): UpdateCoordinator | null {
@@ -201,7 +191,6 @@ export async function startUpdater(dependencies: UpdaterDependencies): Promise<U
 
   return {
     async start() {
-      await fleet?.outbox.open();
       cleanups.push(
         live.onResult((result) => {
           history.add(result);
@@ -258,30 +247,19 @@ const IDLE = {
   progress: null,
 } as const;
 
-function referenceOf({ open }: StoredPackage): ReleaseReference {
-  return { name: open.manifest.name, version: open.manifest.version, digest: open.digest };
-}
-
-/** The slots as they are in truth: what was passed over at the start is no way back. */
-function stateAfterStart(
-  state: InstallState,
-  started: StoredPackage | null,
-  bundled: StoredPackage | null,
-): InstallState {
-  if (started === null || started === bundled) return { ...state, active: null, previous: null };
-  if (state.active?.digest === started.open.digest) return state;
-  return { ...state, active: referenceOf(started), previous: null };
-}
-
 /** Stand-alone there is nothing else to run, so a broken package ends the start; a fleet may send another. */
 async function openBundled({ bundledPackage, identity, log }: UpdaterDependencies): Promise<StoredPackage | null> {
   if (bundledPackage === null) return null;
   try {
     return { directory: bundledPackage, open: await openPackageDirectory(bundledPackage) };
   } catch (error) {
-    if (identity === null || !(error instanceof PackageError)) throw error;
+    if (identity === null) throw error;
     log.error(
-      { directory: bundledPackage, code: error.code, err: error.message },
+      {
+        directory: bundledPackage,
+        code: error instanceof PackageError ? error.code : undefined,
+        err: (error as Error).message,
+      },
       'the bundled package is passed over',
     );
     return null;

@@ -17,6 +17,7 @@ import type { UpdateStatus } from '../update/status.js';
 import type { BelievedTime } from '../update/trusted-time.js';
 import { CertificateRenewal } from './certificate-renewal.js';
 import { FleetHttps } from './fleet-https.js';
+import type { FileSystem } from './file-system.js';
 import { FleetTrust, type FleetTrustOptions } from './fleet-trust.js';
 import { CurrentIdentity, type Identity } from './identity.js';
 import { MqttLink } from './mqtt-link.js';
@@ -24,6 +25,8 @@ import { Outbox, type OutboxKind } from './outbox.js';
 
 /** How often an unchanged report is published again, ms. */
 const REPORT_EVERY_MS = 10_000;
+/** How long to wait for a disk that failed at the start, ms. */
+const DISK_RETRY_MS = 5000;
 
 export interface FleetConnectionOptions {
   identity: Identity;
@@ -31,6 +34,8 @@ export interface FleetConnectionOptions {
   dataDirectory: string;
   clock: Clock;
   log: Log;
+  /** The machine's disk when absent. */
+  files?: FileSystem;
   agentVersion: string;
   hardwareClass: string;
   /** The newest picture as JPEG; null when there is none. */
@@ -80,6 +85,7 @@ export class FleetConnection {
       bootId,
       clock,
       log,
+      files: options.files,
       resendMs: options.resendMs,
       connected: () => this.link.connected,
       send: (kind, message) => this.send(kind, message),
@@ -89,6 +95,7 @@ export class FleetConnection {
       https: { url: identity.https.url, get: (url, request) => this.https.request(url, request) },
       hardwareClass: options.hardwareClass,
       random: Math.random,
+      files: options.files,
       ...options.trust,
       timing: { messageMs: options.messageTimeoutMs, ...options.trust?.timing },
     });
@@ -98,11 +105,25 @@ export class FleetConnection {
     this.renewal = new CertificateRenewal({ current, https: this.https, clock, now: () => this.trustedNow().ms, log });
   }
 
-  /** Connects, and hears from then on. */
+  /**
+   * Connects, and hears from then on. A disk that fails does not end the start, for the board must see: then it connects
+   * later, when the disk is back.
+   */
   async start(listener: FleetListener): Promise<void> {
     this.listener = listener;
+    try {
+      await this.outbox.open();
+      await this.trust.open();
+      await this.connect(listener);
+    } catch (error) {
+      const { log, clock } = this.options;
+      log.error({ err: (error as Error).message, waitMs: DISK_RETRY_MS }, 'no connection without a disk; tried again');
+      this.cancelTimer = clock.after(DISK_RETRY_MS, () => void this.start(listener));
+    }
+  }
+
+  private async connect(listener: FleetListener): Promise<void> {
     const { deviceId, link } = this;
-    await this.trust.open();
     await link.subscribe(deviceTopic(deviceId, 'desired'), (bytes) => {
       this.trust.judge('desired', bytes, () => listener.desired(bytes));
     });

@@ -23,18 +23,19 @@ export class InstallJournal implements StateStore {
 
   /** Reads the state. A file that cannot be read as one is set aside as `state.json.damaged`. */
   async load(): Promise<LoadedState> {
-    await this.files.mkdir(this.dataDirectory);
+    await this.files.mkdir(this.dataDirectory).catch(() => {});
     let text: string;
     try {
       text = (await this.files.readFile(this.path)).toString('utf8');
     } catch (error) {
       if ((error as NodeJS.ErrnoException).code === 'ENOENT') return { state: EMPTY_STATE, found: 'none' };
-      throw error;
+      // A disk that cannot be read now may be read later: nothing is moved, and the board must see meanwhile.
+      return { state: EMPTY_STATE, found: 'damaged', detail: (error as Error).message };
     }
     try {
       return { state: parseState(JSON.parse(text)), found: 'valid' };
     } catch (error) {
-      await this.files.rename(this.path, `${this.path}.damaged`);
+      await this.files.rename(this.path, `${this.path}.damaged`).catch(() => {});
       return { state: EMPTY_STATE, found: 'damaged', detail: (error as Error).message };
     }
   }

@@ -10,6 +10,7 @@ import { checkCertificate } from '../update/certificate-check.js';
 import { InstallError } from '../update/install-error.js';
 import type { Log, ReleaseSource } from '../update/ports.js';
 import type { ServerKeyring } from '../update/server-keyring.js';
+import type { FileSystem } from './file-system.js';
 import type { MetadataSession, MetadataSource } from './metadata-source.js';
 import { fetchTarget, hashOf, parseCertificate, parseDescriptor, parseServerKeys, readKeys } from './signed-target.js';
 import { type TufMemory, withDescribed, withServerKeys } from './tuf-memory.js';
@@ -35,6 +36,8 @@ export interface TufClientOptions {
   /** A moment that verified metadata proves, ms since 1970. */
   onProven?(ms: number): void;
   log: Log;
+  /** The machine's disk when absent. */
+  files?: FileSystem;
 }
 
 /** What the last whole update found. */

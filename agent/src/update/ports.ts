@@ -41,6 +41,8 @@ export interface StoredPackage {
 export interface PackageStore {
   /** A package that is there and all that its digest says; null otherwise. */
   open(digest: string): Promise<StoredPackage | null>;
+  /** What the folders are called; whether they hold that is for `open` to say. */
+  digests(): Promise<string[]>;
   /**
    * Bytes that this package's folder does not hold yet, those of them that lie nowhere on this disk and must be fetched, and free
    * bytes of the disk. Throws InstallError DESCRIPTOR_INVALID, DISK_ERROR.
