@@ -31,8 +31,7 @@ export interface FfmpegCameraDependencies {
   readPipe?: typeof readFrames;
 }
 
-const RETRY_FIRST_MS = 1000;
-const RETRY_MAX_MS = 60_000;
+const RETRY_MS = { first: 1000, longest: 60_000 };
 /** A connection that lasted so long was a good one: its end is a new trouble, not the old one going on. */
 const GOOD_CONNECTION_MS = 30_000;
 const DRAIN_POLL_MS = 20;
@@ -291,7 +290,7 @@ export class FfmpegCamera implements Camera {
   #retry(reason: string): void {
     const { clock, log, random } = this.#dependencies;
     this.#feed?.capture?.closePipes();
-    const backoff = Math.min(RETRY_MAX_MS, RETRY_FIRST_MS * 2 ** Math.min(this.#attempt, 10));
+    const backoff = Math.min(RETRY_MS.longest, RETRY_MS.first * 2 ** Math.min(this.#attempt, 10));
     const nextAttemptInMs = Math.round(backoff * (0.75 + 0.5 * random()));
     this.#attempt += 1;
     this.#become({ status: 'retrying', attempt: this.#attempt, nextAttemptInMs, reason });
