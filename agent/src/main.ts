@@ -118,6 +118,15 @@ async function wire(config: Config, log: Logger): Promise<RunningAgent> {
 
   const manifest = loop.directory === null ? null : readManifest(loop.directory);
   if (manifest !== null) Object.assign(modelFrame, manifest.input);
+  // Not in the trial: a turn back would change the camera twice. Until then the child resizes what it gets.
+  updater.onPhase(({ phase }) => {
+    if (phase !== 'COMMITTED' || loop.directory === null) return;
+    try {
+      camera?.useModel(replaceFields(modelFrame, readManifest(loop.directory).input));
+    } catch (error) {
+      log.warn({ err: (error as Error).message }, 'the camera keeps its frame size');
+    }
+  });
   camera = new FfmpegCamera(
     {
       source,
@@ -209,6 +218,12 @@ function checkIdentity({ device }: Config, identity: Identity | null): void {
 function packageToStartWith(config: Config, identity: Identity | null): string | null {
   if (config.model.directory !== '') return config.model.directory;
   return identity === null && existsSync(BUNDLED_PACKAGE) ? BUNDLED_PACKAGE : null;
+}
+
+/** Nothing of the old value stays, such as the padding of a letterbox. */
+function replaceFields<T extends object>(target: T, value: T): T {
+  for (const key of Object.keys(target)) delete target[key as keyof T];
+  return Object.assign(target, value);
 }
 
 function readManifest(directory: string) {

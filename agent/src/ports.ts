@@ -21,7 +21,7 @@ export type ModelFrameSpec = Pick<InputSpec, 'width' | 'height' | 'resize' | 'pa
 
 /**
  * One captured frame in buffers that are used again: valid until `release()` is called, never after.
- * `model`: G, B, R planes, 3 × width × height of the ModelFrameSpec. `view`: yuv420p, 1.5 × width × height of the camera's view size.
+ * `model`: G, B, R planes, 3 × width × height. `view`: yuv420p, 1.5 × width × height of the camera's view size.
  */
 export interface CapturedFrame {
   /** Grows by one for each frame the camera delivered, over reconnects too; a gap is a dropped frame. */
@@ -29,6 +29,8 @@ export interface CapturedFrame {
   /** Monotonic time of the last byte's arrival, ms. */
   readonly capturedAt: number;
   readonly model: Uint8Array;
+  /** Width and height of `model`, pixels; what the camera was told to deliver when absent. */
+  readonly modelSize?: Readonly<{ width: number; height: number }>;
   readonly view: Uint8Array;
   /** Where the picture stands inside `model`; the whole frame when absent. */
   readonly content?: ContentRectangle;
