@@ -1,4 +1,4 @@
-import { appendFileSync, existsSync, readFileSync } from 'node:fs';
+import { appendFileSync, existsSync, readFileSync, writeFileSync } from 'node:fs';
 import type { ReleaseReference } from '@vigie/protocol';
 import type { SwapObservation } from './observe-swap.js';
 import { MissingPieceError } from './rig/repository.js';
@@ -29,18 +29,21 @@ export interface SwapRecord {
 export function readRecords(path: string): SwapRecord[] {
   if (!existsSync(path)) return [];
   const lines = readFileSync(path, 'utf8').split('\n');
-  // A run that was cut off may have left half a line.
-  return lines.filter((line) => line !== '').flatMap((line, index) => parse(path, line, index, lines.length));
+  const last = lines.pop() ?? '';
+  const records = lines.map((line, index) => parse(path, line, index));
+  // A run that was cut off may have left half a line, which the next record must not be written behind.
+  if (last !== '') writeFileSync(path, lines.map((line) => `${line}\n`).join(''));
+  return records;
 }
 
-function parse(path: string, line: string, index: number, lines: number): SwapRecord[] {
+function parse(path: string, line: string, index: number): SwapRecord {
   try {
     const record = JSON.parse(line) as Partial<SwapRecord>;
     if (typeof record.run === 'number' && typeof record.number === 'number' && record.figures !== undefined) {
-      return [record as SwapRecord];
+      return record as SwapRecord;
     }
   } catch {
-    if (index === lines - 1) return [];
+    // Said below.
   }
   throw new MissingPieceError(`${path}: line ${index + 1} is no record of a swap; give another file to --resume`);
 }
