@@ -21,7 +21,7 @@ import {
 /**
  * Entry of an inference child: `node inference-main.js [--warm] --threads N --threshold T --floor-ratio R`. It blocks on
  * its socket (it has nothing else to do): first for what to load, then for planes, which are read into one buffer that is
- * used for every frame. It ends when the agent does. `--warm`: load ONNX Runtime already, and say so; a spare waits like that.
+ * used for every frame. It ends when the agent does. `--warm`: get ONNX Runtime ready before, and say so; a spare waits like that.
  */
 
 /** Fills `target` from the socket; false when the agent is gone. */
@@ -97,6 +97,8 @@ const { values } = parseArgs({
 async function serve(): Promise<void> {
   if (values.warm) {
     await import('@vigie/models/runtime/onnx-session');
+    const { warmUpOnnxRuntime } = await import('@vigie/models/runtime/onnx-session-warm-up');
+    await warmUpOnnxRuntime();
     writeFully(encodeJsonAnswer(ANSWER.warm, {}));
   }
   const request = readLoadRequest();

@@ -40,7 +40,9 @@ export interface OpenPackage {
 export async function openPackageDirectory(directory: string): Promise<OpenPackage> {
   const listed = await listFiles(directory);
   const files: PackageFile[] = [];
-  for (const { path, size } of listed) files.push({ path, size, sha256: await hashFile(join(directory, path)) });
+  const buffer = Buffer.allocUnsafe(HASH_PIECE_BYTES);
+  for (const { path, size } of listed)
+    files.push({ path, size, sha256: await hashFile(join(directory, path), buffer) });
   return checkPackage(files, (path) => readFile(join(directory, path)));
 }
 
@@ -191,11 +193,10 @@ export async function listFiles(directory: string): Promise<{ path: string; size
 }
 
 /** In one buffer: a stream would make a new one for each piece, and take three times the time of the hash itself. */
-async function hashFile(file: string): Promise<string> {
+async function hashFile(file: string, buffer: Buffer): Promise<string> {
   const hash = createHash('sha256');
   const handle = await open(file, 'r');
   try {
-    const buffer = Buffer.allocUnsafe(HASH_PIECE_BYTES);
     for (;;) {
       const { bytesRead } = await handle.read(buffer, 0, buffer.length, null);
       if (bytesRead === 0) return hash.digest('hex');
