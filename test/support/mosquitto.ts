@@ -1,4 +1,4 @@
-import { mkdirSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { FleetBroker } from '../../benchmarks/src/fleet/real-fleet.js';
 import { fixedPorts } from '../../benchmarks/src/rig/free-port.js';
@@ -15,6 +15,7 @@ export class Mosquitto implements FleetBroker {
   #process: ManagedProcess | null = null;
   #boards = 0;
   #servers = 0;
+  #revocations = '';
 
   /** Where boards connect. */
   get boardsUrl(): string {
@@ -38,6 +39,9 @@ export class Mosquitto implements FleetBroker {
     writeFileSync(join(directory, 'broker.pem'), pem);
     writeFileSync(join(directory, 'broker.key'), await privateKeyPem(keys.privateKey), { mode: 0o600 });
     writeFileSync(join(directory, 'acl'), ACL);
+    this.#revocations = join(serverDirectory, 'pki', 'revoked.pem');
+    // The server writes it at each start; the broker wants it before.
+    if (!existsSync(this.#revocations)) writeFileSync(this.#revocations, await authority.revocationList([], now));
     writeFileSync(join(directory, 'mosquitto.conf'), this.#configuration(directory));
     const config = rig.path('server.yaml');
     writeFileSync(config, `mqtt:\n  broker:\n    url: ${this.serversUrl}\nmqtts:\n  publicUrl: ${this.boardsUrl}\n`);
@@ -66,6 +70,11 @@ export class Mosquitto implements FleetBroker {
     await waitFor('mosquitto to be gone', () => !broker.running, { timeoutMs: 10_000, everyMs: 10 });
   }
 
+  /** Reads certificates and the revocation list again: `systemctl reload mosquitto`. */
+  reload(): void {
+    if (this.#process !== null) process.kill(this.#process.pid, 'SIGHUP');
+  }
+
   async killAndRestart(): Promise<void> {
     await this.kill();
     await pause(1000);
@@ -78,6 +87,7 @@ export class Mosquitto implements FleetBroker {
       `cafile ${join(directory, 'ca.pem')}`,
       `certfile ${join(directory, 'broker.pem')}`,
       `keyfile ${join(directory, 'broker.key')}`,
+      `crlfile ${this.#revocations}`,
       'require_certificate true',
       'use_identity_as_username true',
     ];

@@ -43,6 +43,7 @@ const RECONNECT_MS = 1000;
 const RESUBSCRIBE_MS = 2000;
 /** The broker has ended a session that was taken over by then, ms. */
 const TAKEOVER_MS = 5000;
+const TAKEOVERS_MS = [5000, 30_000];
 
 interface Outgoing {
   topic: string;
@@ -101,29 +102,12 @@ export class MqttBrokerClient implements Broker {
   }
 
   /**
-   * Ends the live session of a device by taking its client id over for a moment (MQTT 3.1.1, 3.1.4-2). That it cannot come back
-   * is up to the broker's revocation list.
+   * Ends the live session of a device by taking its client id over for a moment (MQTT 3.1.1, 3.1.4-2), now and again after
+   * `TAKEOVERS_MS`: that it cannot come back is up to the broker's revocation list, which somebody has to let it read again.
    */
   disconnect(deviceId: string): void {
-    const taker = connect(this.#options.url, {
-      ...this.#clientOptions(deviceId, true),
-      reconnectPeriod: 0,
-      connectTimeout: TAKEOVER_MS,
-    });
-    this.#takeovers.add(taker);
-    const end = (): void => {
-      this.#takeovers.delete(taker);
-      taker.end(true);
-    };
-    taker.once('connect', () => {
-      // The will of the session that ended so says offline; a retained presence of our own would be somebody else's word.
-      taker.end(false, {}, end);
-    });
-    taker.once('error', (error) => {
-      this.#options.log.warn({ deviceId, err: error.message }, 'the live session could not be ended');
-      end();
-    });
-    taker.once('close', end);
+    this.#takeOver(deviceId);
+    for (const wait of TAKEOVERS_MS) this.#later(wait, () => this.#takeOver(deviceId));
   }
 
   /** New connections use these from now on. */
@@ -137,6 +121,34 @@ export class MqttBrokerClient implements Broker {
     for (const timer of this.#timers) clearTimeout(timer);
     const clients = [this.#publisher, ...this.#receivers, ...this.#takeovers];
     await Promise.all(clients.map((client) => client.endAsync(!client.connected).catch(() => client.end(true))));
+  }
+
+  #takeOver(deviceId: string): void {
+    const taker = connect(this.#options.url, {
+      ...this.#clientOptions(deviceId, true),
+      reconnectPeriod: 0,
+      connectTimeout: TAKEOVER_MS,
+    });
+    this.#takeovers.add(taker);
+    const end = (): void => {
+      this.#takeovers.delete(taker);
+      taker.end(true);
+    };
+    // The will of the session that ended so says offline; a presence of our own would be somebody else's word.
+    taker.once('connect', () => taker.end(false, {}, end));
+    taker.once('close', end);
+    taker.on('error', (error) => {
+      this.#options.log.warn({ deviceId, err: error.message }, 'the live session could not be ended');
+      end();
+    });
+  }
+
+  #later(ms: number, action: () => void): void {
+    const timer = setTimeout(() => {
+      this.#timers.delete(timer);
+      action();
+    }, ms);
+    this.#timers.add(timer);
   }
 
   #clientOptions(clientId: string, clean: boolean): IClientOptions {
@@ -185,11 +197,7 @@ export class MqttBrokerClient implements Broker {
         if (this.#closed || !client.connected) return;
         if (error === null && granted?.every(({ qos }) => qos < 128)) return;
         this.#options.log.warn({ connection: name }, 'the broker refused a subscription; asked again');
-        const timer = setTimeout(() => {
-          this.#timers.delete(timer);
-          subscribe();
-        }, RESUBSCRIBE_MS);
-        this.#timers.add(timer);
+        this.#later(RESUBSCRIBE_MS, subscribe);
       });
     };
     // Also of a session that is still there: the retained state of every board comes again.
