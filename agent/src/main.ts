@@ -15,6 +15,7 @@ import { type Identity, IdentityError, readIdentity } from './io/identity.js';
 import { InferenceChildFactory } from './io/inference-child.js';
 import { systemClock } from './io/system-clock.js';
 import type { ModelFrameSpec } from './ports.js';
+import type { BoardDelivery } from './update/delivery.js';
 import { startUpdater } from './update-wiring.js';
 import { FrameLoop } from './vision/live-detector.js';
 import { DETECTION_FLOOR, TRACKER_DEFAULTS } from './vision/tracker.js';
@@ -104,6 +105,7 @@ async function wire(config: Config, log: Logger): Promise<RunningAgent> {
     agentVersion: AGENT_VERSION,
     hardwareClass: identity?.hardwareClass ?? (config.device.hardwareClass || hardwareClass()),
     takeSnapshot: () => stream.snapshot().catch(() => null),
+    delivery: boardDelivery(config),
   });
   await updater.start();
   // Alone there is no fleet to send another model: keep trying the one there is.
@@ -159,6 +161,16 @@ async function wire(config: Config, log: Logger): Promise<RunningAgent> {
       await http.close();
       log.info({}, 'stopped');
     },
+  };
+}
+
+function boardDelivery({ delivery }: Config): BoardDelivery & { stallMs: number } {
+  return {
+    transport: delivery.transport,
+    maxBytesPerSecond: delivery.maxKibPerSecond * 1024,
+    monthlyBytes: delivery.dataBudgetMib * 1024 * 1024,
+    metered: delivery.metered,
+    stallMs: delivery.stallSeconds * 1000,
   };
 }
 
