@@ -18,6 +18,7 @@ import { linuxPacer } from './io/linux-pacer.js';
 import { hasMemoryForSpare } from './io/spare-memory.js';
 import { systemClock } from './io/system-clock.js';
 import type { ModelFrameSpec } from './ports.js';
+import type { BoardDelivery } from './update/delivery.js';
 import { startUpdater } from './update-wiring.js';
 import { FrameLoop } from './vision/live-detector.js';
 import { DETECTION_FLOOR, TRACKER_DEFAULTS } from './vision/tracker.js';
@@ -111,6 +112,7 @@ async function wire(config: Config, log: Logger): Promise<RunningAgent> {
     readHeat: () => readHeat(),
     readMemory: (pid) => readBoardMemory(pid),
     takeSnapshot: () => stream.snapshot().catch(() => null),
+    delivery: boardDelivery(config),
   });
   await updater.start();
   // Alone there is no fleet to send another model: keep trying the one there is.
@@ -178,6 +180,16 @@ async function wire(config: Config, log: Logger): Promise<RunningAgent> {
       await http.close();
       log.info({}, 'stopped');
     },
+  };
+}
+
+function boardDelivery({ delivery }: Config): BoardDelivery & { stallMs: number } {
+  return {
+    transport: delivery.transport,
+    maxBytesPerSecond: delivery.maxKibPerSecond * 1024,
+    monthlyBytes: delivery.dataBudgetMib * 1024 * 1024,
+    metered: delivery.metered,
+    stallMs: delivery.stallSeconds * 1000,
   };
 }
 
