@@ -1,4 +1,3 @@
-import { createPublicKey } from 'node:crypto';
 import { access, readFile, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Logger } from 'pino';
@@ -13,13 +12,14 @@ import { ReleaseRepository } from './io/database/release-repository.js';
 import { TokenRepository } from './io/database/token-repository.js';
 import { FolderObjectStore } from './io/folder-object-store.js';
 import { packageSandbox } from './io/package-sandbox.js';
-import { createKeys, loadKeys } from './io/tuf/keys.js';
-import { TufRepository } from './io/tuf/tuf-repository.js';
+import { createTrust, ONLINE_TRUST, type TrustOptions } from './io/tuf/trust-setup.js';
 import type { Now } from './ports.js';
+import { defaultCertificate } from './registry/certification.js';
 import { DEFAULT_POLICY } from './registry/release-state.js';
 import { deviceRoutes } from './routes/device-routes.js';
 import { createHttpServer } from './routes/http-server.js';
 import { releaseRoutes } from './routes/release-routes.js';
+import { trustRoutes, tufFileRoutes } from './routes/tuf-routes.js';
 import { hashSecret, newSecret } from './secrets.js';
 import { AssignmentService } from './services/assignment.js';
 import { EnrollmentService } from './services/enrollment.js';
@@ -27,6 +27,7 @@ import { IngestService } from './services/ingest.js';
 import { Maintenance } from './services/maintenance.js';
 import { Publication } from './services/publication.js';
 import { ReleaseIntake } from './services/release-intake.js';
+import { openTrust, trustAdministration, trustWatch } from './trust-wiring.js';
 
 /** The data folder cannot be used as it is; the message says what to do. */
 export class DataFolderError extends Error {
@@ -35,9 +36,7 @@ export class DataFolderError extends Error {
 
 /** Parts of a data folder. */
 const parts = (directory: string) => ({
-  keys: join(directory, 'keys'),
   database: join(directory, 'database'),
-  tuf: join(directory, 'tuf'),
   blobs: join(directory, 'blobs'),
   snapshots: join(directory, 'snapshots'),
   temporary: join(directory, 'tmp'),
@@ -51,10 +50,16 @@ export interface Initialised {
   dataDirectory: string;
   adminToken: string;
   enrollmentToken: string;
+  /** Private keys to carry away: they are nowhere else. */
+  offlineKeys: string[];
 }
 
 /** Makes keys, TUF repository, database, the first operator's token and an enrolment token. An interrupted one may be repeated. */
-export async function initialise(directory: string, now: Now = systemNow): Promise<Initialised> {
+export async function initialise(
+  directory: string,
+  now: Now = systemNow,
+  trust: TrustOptions = ONLINE_TRUST,
+): Promise<Initialised> {
   await privateFolder(directory);
   const paths = parts(directory);
   const lock = await lockDataFolder(directory);
@@ -64,8 +69,7 @@ export async function initialise(directory: string, now: Now = systemNow): Promi
         `${directory}: is initialised already; run the server on it, or make a new token with: vigie-server token --data ${directory}`,
       );
     }
-    await createKeys(paths.keys);
-    await TufRepository.create(paths.tuf, await loadKeys(paths.keys), now);
+    const offlineKeys = await createTrust(directory, trust, now);
     await privateFolder(paths.database);
     const adminToken = newSecret('admin');
     const enrollmentToken = newSecret('enrollment');
@@ -75,7 +79,7 @@ export async function initialise(directory: string, now: Now = systemNow): Promi
       await tokens.addEnrollmentToken(hashSecret(enrollmentToken), at, new Date(at.getTime() + 7 * 86_400_000));
     });
     await writeAtomic(paths.marker, `${JSON.stringify({ layout: 1, initialisedAt: now().toISOString() })}\n`);
-    return { dataDirectory: directory, adminToken, enrollmentToken };
+    return { dataDirectory: directory, adminToken, enrollmentToken, offlineKeys };
   } finally {
     await lock.release();
   }
@@ -122,8 +126,7 @@ export async function startServer({ config, log, now = systemNow, onFatal }: Ser
     closers.push(() => lock.release());
     await rm(paths.temporary, { recursive: true, force: true });
     await privateFolder(paths.temporary);
-    const keys = await loadKeys(paths.keys);
-    const tuf = await TufRepository.open(paths.tuf, keys, now);
+    const tuf = await openTrust(directory, now);
     await tuf.renew();
     const database = await PgliteDatabase.open(paths.database, onFatal);
     closers.push(() => database.close());
@@ -138,7 +141,7 @@ export async function startServer({ config, log, now = systemNow, onFatal }: Ser
     let mqttUrl = '';
     const facts = {
       mqttUrl: () => config.mqtt.publicUrl ?? mqttUrl,
-      serverKeys: [createPublicKey(keys.desired).export({ type: 'spki', format: 'pem' }) as string],
+      serverKeys: () => tuf.serverKeys().pems,
       tufRoot: () => tuf.rootText(),
     };
     const enrollment = new EnrollmentService(tokens, devices, () => broker, facts, now);
@@ -156,9 +159,10 @@ export async function startServer({ config, log, now = systemNow, onFatal }: Ser
     const source = {
       released: () => releases.released(),
       assigned: () => releases.assigned(),
+      certificates: async () => (await releases.certified()).map(defaultCertificate),
       desired: (ids?: readonly string[]) => devices.desired(ids),
     };
-    const publication = new Publication(source, blobs, tuf, broker, keys.desired);
+    const publication = new Publication(source, blobs, tuf, broker);
     const verify = packageSandbox({
       timeoutMs: config.upload.verifyTimeoutSeconds * 1000,
       memoryBytes: config.upload.verifyMemoryMiB * 1024 * 1024,
@@ -174,7 +178,9 @@ export async function startServer({ config, log, now = systemNow, onFatal }: Ser
       now,
     );
     const assignments = new AssignmentService(devices, releases, publication, now);
-    const maintenance = new Maintenance(publication, ingest, received, tokens, config.retention, log, now);
+    const watch = trustWatch(tuf, log, now);
+    watch();
+    const maintenance = new Maintenance(publication, ingest, received, tokens, config.retention, log, now, watch);
 
     await publication.publishAll();
     const mqtt = await broker.listen();
@@ -184,9 +190,11 @@ export async function startServer({ config, log, now = systemNow, onFatal }: Ser
       version: await packageVersion(),
       operator: (token) => enrollment.operator(token),
       api: (app) => {
-        releaseRoutes(app, releases, intake);
+        releaseRoutes(app, releases, intake, (release) => publication.isPublished(release));
+        trustRoutes(app, trustAdministration(tuf, publication));
         deviceRoutes(app, { devices, received, pictures, enrollment, assignments });
       },
+      open: (app) => tufFileRoutes(app, () => tuf.metadata()),
       health: async () => ({
         ok: await releases.releasedCount().then(
           () => true,
@@ -194,7 +202,7 @@ export async function startServer({ config, log, now = systemNow, onFatal }: Ser
         ),
         connections: broker.connections,
         chunks: publication.chunkCount,
-        tuf: tuf.versions(),
+        tuf: { ...tuf.versions(), waiting: tuf.waiting(), warnings: tuf.warnings() },
         ingest: ingest.counters,
       }),
     });

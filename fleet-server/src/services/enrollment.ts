@@ -14,7 +14,7 @@ export type EnrollResult =
 /** What an enrolling board gets besides its own credential. */
 export interface EnrollmentFacts {
   mqttUrl(): string;
-  serverKeys: string[];
+  serverKeys(): string[];
   tufRoot(): string;
 }
 
@@ -58,7 +58,12 @@ export class EnrollmentService {
     const { mqttUrl, serverKeys, tufRoot } = this.facts;
     return {
       ok: true,
-      response: { deviceId, mqtt: { url: mqttUrl(), username: deviceId, password }, serverKeys, tufRoot: tufRoot() },
+      response: {
+        deviceId,
+        mqtt: { url: mqttUrl(), username: deviceId, password },
+        serverKeys: serverKeys(),
+        tufRoot: tufRoot(),
+      },
     };
   }
 

@@ -25,6 +25,7 @@ export class Maintenance {
     private readonly retention: ServerConfig['retention'],
     private readonly log: Logger,
     private readonly now: Now,
+    private readonly watchTrust: () => void,
   ) {}
 
   start(): void {
@@ -43,6 +44,7 @@ export class Maintenance {
 
   async round(): Promise<void> {
     await this.publication.renew();
+    this.watchTrust();
     for (const [deviceId, tables] of this.ingest.takeTouched()) {
       for (const table of tables) {
         if (table === 'snapshots') await this.ingest.pruneSnapshots(deviceId, this.retention.snapshots);

@@ -1,5 +1,6 @@
 import type { ReleaseDescriptor } from '@vigie/protocol';
-import { and, count, desc, eq, isNotNull } from 'drizzle-orm';
+import { and, count, desc, eq, isNotNull, sql } from 'drizzle-orm';
+import type { CertifiedRelease } from '../../registry/certification.js';
 import type { ReleaseState } from '../../registry/release-state.js';
 import type { PgliteDatabase } from './pglite-database.js';
 import { devices, releases } from './schema.js';
@@ -50,6 +51,19 @@ export class ReleaseRepository {
 
   async released(): Promise<ReleaseRecord[]> {
     return this.#database.drizzle.select().from(releases).where(eq(releases.state, 'released')).orderBy(releases.id);
+  }
+
+  /** What certificates are made of, of every released package. */
+  async certified(): Promise<CertifiedRelease[]> {
+    return this.#database.drizzle
+      .select({
+        digest: releases.digest,
+        requires: sql<CertifiedRelease['requires']>`${releases.descriptor} -> 'requires'`,
+        createdAt: releases.createdAt,
+      })
+      .from(releases)
+      .where(eq(releases.state, 'released'))
+      .orderBy(releases.id);
   }
 
   async releasedCount(): Promise<number> {
