@@ -109,13 +109,33 @@ export interface FrameResult {
   digest: string;
   detections: Detection[];
   stagesMs: { capture: number; preprocess: number; inference: number; decode: number };
+  /** Another child worked on a frame at the same time, so the times say less about this model. */
+  overlapped?: boolean;
 }
 
-/** The same frame seen by the warm model of a trial. */
+/** One model's view of a frame that two have seen. */
+export interface ComparedView {
+  digest: string;
+  /** All that this model can name. */
+  labels: readonly string[];
+  detections: Detection[];
+  /** Time in the child, ms: preprocess + inference + decode. */
+  childMs: number;
+}
+
+/** The same frame seen by the live model and by another: the warm one of a trial, or the candidate of a shadow run. */
 export interface FrameComparison {
   sequence: number;
-  live: { digest: string; detections: Detection[]; inferenceMs: number };
-  other: { digest: string; detections: Detection[]; inferenceMs: number };
+  live: ComparedView;
+  other: ComparedView;
+}
+
+/** How warm the board is, as it says itself; null where it has no such sensor. */
+export interface BoardHeat {
+  /** Degrees Celsius. */
+  temperatureC: number | null;
+  /** The firmware slows the processor down, for heat or for lack of voltage. */
+  throttled: boolean | null;
 }
 
 /** The one place where models meet frames: the detector's pointer. Implemented by `vision/live-detector.ts`. */
@@ -130,12 +150,31 @@ export interface LiveDetector {
   /** A live child died. During a trial the pointer has already been turned back to the warm model when this is called. */
   onCrash(listener: (crash: { digest: string; reason: string }) => void): () => void;
   /**
+   * Shows one live frame in `everyFrames` to `candidate` too. Only `onComparison` hears what it says: it has no part in results,
+   * drops, restarts and crashes, and when it dies or hangs the live model goes on. The candidate stays the caller's, who hears of
+   * its death by `candidate.onCrash` and closes it. Throws TurnError TRIAL_RUNNING, SHADOW_RUNNING.
+   */
+  beginShadow(candidate: Detector, everyFrames: number): void;
+  /** Ends the shadow run once its last frame is back; the candidate stays loaded, ready for `turnTo`. Nothing without a run. */
+  endShadow(): Promise<void>;
+  /**
    * Turns the pointer to `next` between two frames and keeps the present detector warm: it sees one frame in `compareEvery`.
    * Resolves with the first live result of `next`. `directory` is used to start it again after a crash.
+   * Rejects with TurnError TRIAL_RUNNING, SHADOW_RUNNING (nothing was touched), CANDIDATE_DIED, TURNED_BACK (the previous model runs).
    */
   turnTo(next: Detector, directory: string, compareEvery: number): Promise<FrameResult>;
+  /**
+   * The swap of a board without memory for two: ends the present child first, then calls `load`, and goes on like `turnTo` with
+   * no warm model beside it. Frames in between are dropped with the reason `swap` (a source that can wait does). Rejects with
+   * what `load` threw, after the previous model was loaded again or, when that failed, is being tried again and again; otherwise
+   * as `turnTo`. `load` closes what it started when it throws.
+   */
+  stopThenTurn(load: () => Promise<Detector>, directory: string): Promise<FrameResult>;
   /** The trial ended well: closes the warm detector. */
   commit(): Promise<void>;
-  /** Turns the pointer back to the warm detector and closes the candidate. */
+  /**
+   * Turns the pointer back to the warm detector and closes the candidate. After a stop-swap the other way round: closes the
+   * candidate, then loads the previous model; resolves when that runs, or has failed once and is tried again.
+   */
   turnBack(): Promise<void>;
 }

@@ -1,3 +1,4 @@
+import type { Detection } from '@vigie/models/runtime/detection';
 import type { CapturedFrame, Detector, DetectorFactory, InferenceResult } from '../src/ports.js';
 
 /** A detector whose answers a test gives by hand. */
@@ -5,16 +6,20 @@ export class FakeDetector implements Detector {
   readonly name = 'person-detector';
   readonly version = '1.0.0';
   readonly precision = 'fp32';
-  readonly labels = ['person'];
   readonly runtime = 'fake';
   readonly pid = 0;
   promoted = false;
   closed = false;
+  /** Holds `close` up until it settles. */
+  closing: Promise<void> = Promise.resolve();
   calls = 0;
   private call: { resolve(result: InferenceResult): void; reject(error: Error): void } | null = null;
   private listeners: ((reason: string) => void)[] = [];
 
-  constructor(readonly digest: string) {}
+  constructor(
+    readonly digest: string,
+    readonly labels: readonly string[] = ['person'],
+  ) {}
 
   get busy(): boolean {
     return this.call !== null;
@@ -28,12 +33,12 @@ export class FakeDetector implements Detector {
     });
   }
 
-  /** Answers the call in flight; settled when everyone who waited has run. */
-  async answer(): Promise<void> {
+  /** Answers the call in flight; settled when everyone who waited has run. `ms`: time in the child. */
+  async answer(detections: Detection[] = [], ms = 6): Promise<void> {
     const call = this.call;
     if (call === null) throw new Error(`${this.digest} was not asked`);
     this.call = null;
-    call.resolve({ detections: [], stagesMs: { preprocess: 1, inference: 2, decode: 3 } });
+    call.resolve({ detections, stagesMs: { preprocess: 1, inference: ms - 4, decode: 3 } });
     await settle();
   }
 
@@ -54,6 +59,7 @@ export class FakeDetector implements Detector {
 
   async close(): Promise<void> {
     this.closed = true;
+    await this.closing;
   }
 
   onCrash(listener: (reason: string) => void): void {

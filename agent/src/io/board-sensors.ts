@@ -1,5 +1,6 @@
 import { readFileSync } from 'node:fs';
 import { totalmem } from 'node:os';
+import type { BoardHeat } from '../ports.js';
 import type { BoardSample } from '../vision/telemetry.js';
 
 /** Clock ticks per second of /proc: 100 on every Linux that Node runs on. */
@@ -42,15 +43,22 @@ export class BoardSensors {
     const seconds = (now - this.#measuredAt) / 1000;
     this.#ticks = ticks;
     this.#measuredAt = now;
-    const temperature = readNumber(THERMAL_ZONE, 10);
-    const throttled = readNumber(THROTTLED, 16);
     return {
       cpu: seconds > 0 ? Math.max(0, spent / TICKS_PER_SECOND / seconds) : 0,
       memoryBytes,
-      temperatureC: temperature === null ? null : temperature / 1000,
-      throttled: throttled === null ? null : (throttled & 0xf) !== 0,
+      ...readHeat(),
     };
   }
+}
+
+/** How warm the board is. `files`: where it says so. */
+export function readHeat(files = { temperature: THERMAL_ZONE, throttled: THROTTLED }): BoardHeat {
+  const temperature = readNumber(files.temperature, 10);
+  const throttled = readNumber(files.throttled, 16);
+  return {
+    temperatureC: temperature === null ? null : temperature / 1000,
+    throttled: throttled === null ? null : (throttled & 0xf) !== 0,
+  };
 }
 
 function processUsage(pid: number): { ticks: number; memoryBytes: number } | null {

@@ -1,9 +1,10 @@
-import { mkdir, readFile, rename } from 'node:fs/promises';
 import { join } from 'node:path';
 import { Value } from '@sinclair/typebox/value';
 import { EMPTY_STATE, InstallState } from '../update/journal.js';
 import type { StateStore } from '../update/ports.js';
 import { writeFileAtomic } from './atomic-file.js';
+import type { FileSystem } from './file-system.js';
+import { nodeFileSystem } from './node-file-system.js';
 
 export type LoadedState =
   | { state: InstallState; found: 'none' | 'valid' }
@@ -14,16 +15,19 @@ export class InstallJournal implements StateStore {
   private readonly path: string;
   private tail: Promise<void> = Promise.resolve();
 
-  constructor(private readonly dataDirectory: string) {
+  constructor(
+    private readonly dataDirectory: string,
+    private readonly files: FileSystem = nodeFileSystem,
+  ) {
     this.path = join(dataDirectory, 'state.json');
   }
 
   /** Reads the state. A file that cannot be read as one is set aside as `state.json.damaged`. */
   async load(): Promise<LoadedState> {
-    await mkdir(this.dataDirectory, { recursive: true });
+    await this.files.mkdir(this.dataDirectory);
     let text: string;
     try {
-      text = await readFile(this.path, 'utf8');
+      text = (await this.files.readFile(this.path)).toString('utf8');
     } catch (error) {
       if ((error as NodeJS.ErrnoException).code === 'ENOENT') return { state: EMPTY_STATE, found: 'none' };
       throw error;
@@ -34,13 +38,13 @@ export class InstallJournal implements StateStore {
       if (problem === undefined) return { state: value as InstallState, found: 'valid' };
       throw new Error(`${problem.path}: ${problem.message}`);
     } catch (error) {
-      await rename(this.path, `${this.path}.damaged`);
+      await this.files.rename(this.path, `${this.path}.damaged`);
       return { state: EMPTY_STATE, found: 'damaged', detail: (error as Error).message };
     }
   }
 
   save(state: InstallState): Promise<void> {
-    const done = this.tail.then(() => writeFileAtomic(this.path, `${JSON.stringify(state)}\n`));
+    const done = this.tail.then(() => writeFileAtomic(this.path, `${JSON.stringify(state)}\n`, 0o644, this.files));
     this.tail = done.catch(() => {});
     return done;
   }

@@ -1,10 +1,11 @@
-import { type FileHandle, mkdir, open, readdir, readFile, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Ack, MessageKind, MessageOf } from '@vigie/protocol';
 import { decodeMessage } from '@vigie/protocol';
 import type { Clock } from '../ports.js';
 import type { Log } from '../update/ports.js';
-import { syncDirectory, writeFileAtomic } from './atomic-file.js';
+import { writeFileAtomic } from './atomic-file.js';
+import type { FileSystem, OpenFile } from './file-system.js';
+import { nodeFileSystem } from './node-file-system.js';
 
 /** Kinds that leave the board only when the server has acknowledged them. */
 export type OutboxKind = Extract<MessageKind, 'events' | 'replies' | 'reported'>;
@@ -14,6 +15,8 @@ export interface OutboxOptions {
   bootId: string;
   clock: Clock;
   log: Log;
+  /** The machine's disk when absent. */
+  files?: FileSystem;
   /** Sends one message now; a rejection only means that it is tried again. */
   send<K extends OutboxKind>(kind: K, message: MessageOf<K>): Promise<void>;
   connected(): boolean;
@@ -51,7 +54,7 @@ type Line = { kind: OutboxKind; message: MessageOf<OutboxKind> } | { ack: string
 export class Outbox {
   private readonly pending = new Map<string, Item>();
   private segments: Segment[] = [];
-  private current: FileHandle | null = null;
+  private current: OpenFile | null = null;
   private counter = 0;
   private waiting: { line: string; item: Item | null }[] = [];
   private writing: Promise<void> | null = null;
@@ -63,12 +66,14 @@ export class Outbox {
   private readonly segmentLimit: number;
   private readonly resendMs: number;
   private readonly window: number;
+  private readonly files: FileSystem;
 
   constructor(private readonly options: OutboxOptions) {
     this.cap = options.capBytes ?? 8 * 1024 * 1024;
     this.segmentLimit = options.segmentBytes ?? Math.max(4096, Math.floor(this.cap / 16));
     this.resendMs = options.resendMs ?? 10_000;
     this.window = options.window ?? 64;
+    this.files = options.files ?? nodeFileSystem;
   }
 
   get size(): number {
@@ -78,11 +83,14 @@ export class Outbox {
   /** Reads what earlier starts left and writes it anew into one segment. A torn last line (power cut) is dropped. */
   async open(): Promise<void> {
     const { directory, bootId } = this.options;
-    await mkdir(directory, { recursive: true, mode: 0o700 });
-    const names = (await readdir(directory)).filter((name) => /^\d{8}\.jsonl$/.test(name)).sort();
+    await this.files.mkdir(directory, 0o700);
+    const names = (await this.files.list(directory))
+      .map(({ name }) => name)
+      .filter(isSegment)
+      .sort();
     const kept = new Map<string, string>();
     for (const name of names) {
-      for (const text of (await readFile(join(directory, name), 'utf8')).split('\n')) {
+      for (const text of (await this.files.readFile(join(directory, name))).toString('utf8').split('\n')) {
         const line = parseLine(text);
         if (line === null) continue;
         if ('ack' in line) kept.delete(line.ack);
@@ -94,14 +102,14 @@ export class Outbox {
     if (kept.size > 0) {
       const segment = this.newSegment();
       const body = `${[...kept.values()].join('\n')}\n`;
-      await writeFileAtomic(segment.path, body, 0o600);
+      await writeFileAtomic(segment.path, body, 0o600, this.files);
       segment.bytes = Buffer.byteLength(body);
       for (const [key, text] of kept) {
         const line = parseLine(text) as { kind: OutboxKind; message: MessageOf<OutboxKind> };
         this.track({ key, kind: line.kind, message: line.message, segment, sentAt: null });
       }
     }
-    for (const name of names) await rm(join(directory, name), { force: true });
+    for (const name of names) await this.files.rm(join(directory, name));
   }
 
   /** Takes a message; it is sent as soon as it is on the disk. */
@@ -172,8 +180,8 @@ export class Outbox {
     if (this.current === null || segment === undefined || segment.bytes >= this.segmentLimit) {
       await this.current?.close();
       segment = this.newSegment();
-      this.current = await open(segment.path, 'a', 0o600);
-      await syncDirectory(this.options.directory);
+      this.current = await this.files.open(segment.path, 'a', 0o600);
+      await this.files.syncDirectory(this.options.directory);
     }
     const text = `${batch.map(({ line }) => line).join('\n')}\n`;
     await this.current.appendFile(text);
@@ -195,7 +203,7 @@ export class Outbox {
       }
       if (oldest.pending > 0)
         this.options.log.warn({ messages: oldest.pending, dropped: this.dropped }, 'outbox full: oldest dropped');
-      await rm(oldest.path, { force: true });
+      await this.files.rm(oldest.path);
       this.segments.shift();
     }
   }
@@ -235,6 +243,10 @@ export class Outbox {
       });
     }
   }
+}
+
+function isSegment(name: string): boolean {
+  return /^\d{8}\.jsonl$/.test(name);
 }
 
 function keyOf(message: { bootId: string; sequence: number }): string {

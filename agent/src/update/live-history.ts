@@ -1,11 +1,14 @@
 import type { SwapReport } from '@vigie/protocol';
 import type { FrameResult } from '../ports.js';
 import { type ResultMark, swapReport } from './swap-figures.js';
+import { MIN_TIMES } from './trial-latency.js';
 
 interface Mark extends ResultMark {
   digest: string;
   /** Time in the child, ms. */
   childMs: number;
+  /** Another child worked at the same time. */
+  overlapped: boolean;
 }
 
 /** Results kept to know what is steady: half a minute at 15 FPS. */
@@ -29,6 +32,7 @@ export class LiveHistory {
       doneAt: result.doneAt,
       digest: result.digest,
       childMs: preprocess + inference + decode,
+      overlapped: result.overlapped === true,
     };
     this.marks.push(mark);
     if (this.marks.length >= KEPT * 2) this.marks = this.marks.slice(-KEPT);
@@ -37,12 +41,15 @@ export class LiveHistory {
     this.window.push(mark);
   }
 
-  /** Newest times in the child of one model, ms. */
+  /**
+   * Newest times in the child of one model, ms: of frames it had for itself, and from before the swap window, for in the window
+   * the candidate loads and is tested beside it. Where those are too few to go by, from the window too.
+   */
   childMsOf(digest: string): number[] {
-    return this.marks
-      .slice(-KEPT)
-      .filter((mark) => mark.digest === digest)
-      .map((mark) => mark.childMs);
+    const times = (marks: readonly Mark[]) =>
+      marks.filter((mark) => mark.digest === digest && !mark.overlapped).map((mark) => mark.childMs);
+    const before = this.window === null ? [] : times(this.steady);
+    return before.length >= MIN_TIMES ? before : times(this.marks.slice(-KEPT));
   }
 
   /** The swap begins to cost something: from here on the results belong to the window. */

@@ -1,83 +1,130 @@
-import type { TrialPolicy } from '@vigie/protocol';
-import type { Clock, LiveDetector } from '../ports.js';
-import { judgeTrial, type TrialVerdict } from './trial.js';
+import type { Agreement, TrialPolicy } from '@vigie/protocol';
+import type { BoardHeat, Clock, ComparedView, FrameComparison, FrameResult, LiveDetector } from '../ports.js';
+import { AgreementMeter } from './agreement.js';
+import { TallyCounter } from './comparison-tally.js';
+import { tooHot, watchHeat } from './heat.js';
+import { DEADLINES_WITHOUT_FRAMES, judgeTrial, type TrialJudgement, type TrialSamples } from './trial.js';
 
 export interface TrialSubject {
   candidateDigest: string;
   /** Time in the child per live frame of the previous model, ms; empty: no yardstick. */
   baselineMs: readonly number[];
   policy: TrialPolicy;
-  /** Detections below this score are not counted when the two models are compared. */
+  /** Detections of the candidate below this score are not counted when the two models are compared. */
   scoreFloor: number;
+  /** The same of the previous model; as the candidate's when absent. */
+  previousScoreFloor?: number;
+  /** Absent: a board without sensors. */
+  readHeat?(): BoardHeat;
 }
 
+/** How a trial ended; `agreement`: on the frames that both models saw, null when there were none. */
+export type TrialVerdict = Exclude<TrialJudgement, { verdict: 'pending' }> & { agreement: Agreement | null };
+
 export interface TrialRun {
-  /** Settles once, with `good` or `bad`. */
-  verdict: Promise<Exclude<TrialVerdict, { verdict: 'pending' }>>;
+  /** Settles once: after ten times the policy's deadline at the latest. */
+  verdict: Promise<TrialVerdict>;
   /** The candidate's child has died (told by who noticed first). */
   crashed(reason: string): void;
   /** Stops listening. */
   stop(): void;
 }
 
-/** Listens to the live detector until the samples give a verdict. */
+/**
+ * Listens to the live detector until the samples give a verdict. Call it right before the pointer turns: a model that is live
+ * by then is the one that stays warm, and the candidate's detections are held against it.
+ */
 export function runTrial(live: LiveDetector, clock: Clock, subject: TrialSubject): TrialRun {
-  const { policy, candidateDigest, scoreFloor } = subject;
-  const candidateMs: number[] = [];
-  const comparisons: { candidate: number; previous: number }[] = [];
-  const droppedBefore = total(live.drops);
+  const { policy, candidateDigest, readHeat = () => NO_SENSOR } = subject;
+  const [alone, beside, warm]: number[][] = [[], [], []];
+  const agreement = new AgreementMeter();
+  const tally = live.active === null ? null : new TallyCounter();
+  const droppedBefore = dropsOf(live);
   let crash: string | null = null;
-  let cancelTimer = () => {};
-  let settle: (verdict: Exclude<TrialVerdict, { verdict: 'pending' }>) => void;
-  const verdict = new Promise<Exclude<TrialVerdict, { verdict: 'pending' }>>((resolve) => {
+  let hot: string | null = null;
+  let time: TrialSamples['time'] = 'early';
+  const cleanups: (() => void)[] = [];
+  const stop = (): void => {
+    for (const off of cleanups.splice(0)) off();
+  };
+  let settle: (verdict: TrialVerdict) => void;
+  const verdict = new Promise<TrialVerdict>((resolve) => {
     settle = resolve;
   });
-  const judge = (final: boolean): void => {
-    const dropped = total(live.drops) - droppedBefore;
-    const result = judgeTrial(
-      { baselineMs: subject.baselineMs, candidateMs, comparisons, crash, final, dropped },
+
+  const judged = (): TrialJudgement =>
+    judgeTrial(
+      {
+        times: { baseline: subject.baselineMs, alone, beside, warm },
+        compared: tally?.tally ?? null,
+        crash,
+        hot,
+        time,
+        dropped: dropsOf(live) - droppedBefore,
+      },
       policy,
     );
+  const judge = (): void => {
+    let result = judged();
     if (result.verdict === 'pending') return;
+    // A verdict on speed must not slip in between two looks at the thermometer.
+    hot ??= tooHot(readHeat(), policy.maxTemperatureC);
+    if (hot !== null) result = judged();
     stop();
-    settle(result);
+    if (result.verdict !== 'pending') settle({ ...result, agreement: agreement.agreement });
   };
-  const count = (detections: readonly { score: number }[]): number =>
-    detections.filter((detection) => detection.score >= scoreFloor).length;
+  const crashed = (reason: string): void => {
+    crash ??= reason;
+    judge();
+  };
 
-  const unsubscribe = [
-    live.onResult((result) => {
-      if (result.digest !== candidateDigest) return;
-      const { preprocess, inference, decode } = result.stagesMs;
-      candidateMs.push(preprocess + inference + decode);
-      if (candidateMs.length >= policy.minFrames) judge(false);
-    }),
-    live.onComparison(({ live: now, other }) => {
-      if (now.digest !== candidateDigest) return;
-      comparisons.push({ candidate: count(now.detections), previous: count(other.detections) });
-    }),
+  const saw = (result: FrameResult): void => {
+    if (result.digest !== candidateDigest) return;
+    const { preprocess, inference, decode } = result.stagesMs;
+    (result.overlapped === true ? beside : alone).push(preprocess + inference + decode);
+    if (alone.length + beside.length >= policy.minFrames) judge();
+  };
+  const floors = { candidate: subject.scoreFloor, previous: subject.previousScoreFloor ?? subject.scoreFloor };
+  const compare = ({ live: now, other }: FrameComparison): void => {
+    if (now.digest !== candidateDigest || tally === null) return;
+    const [candidate, previous] = [above(now, floors.candidate), above(other, floors.previous)];
+    warm.push(other.childMs);
+    tally.add(candidate, previous, agreement.add(candidate, previous));
+  };
+  const at = (ms: number, next: TrialSamples['time']) =>
+    clock.after(ms, () => {
+      time = next;
+      judge();
+    });
+  cleanups.push(
+    live.onResult(saw),
+    live.onComparison(compare),
     live.onCrash((event) => {
       if (event.digest === candidateDigest) crashed(event.reason);
     }),
-  ];
-  const crashed = (reason: string): void => {
-    crash ??= reason;
-    judge(false);
-  };
-  const stop = (): void => {
-    cancelTimer();
-    for (const off of unsubscribe.splice(0)) off();
-  };
-  const arm = (): void => {
-    cancelTimer = clock.after(policy.deadlineMs, () => {
-      arm();
-      judge(true);
-    });
-  };
-  arm();
+    at(policy.deadlineMs, 'deadline'),
+    at(policy.deadlineMs * DEADLINES_WITHOUT_FRAMES, 'overtime'),
+    watchHeat({
+      after: (ms, run) => clock.after(ms, run),
+      readHeat,
+      maxTemperatureC: policy.maxTemperatureC,
+      hot: (reason) => {
+        hot = reason;
+        judge();
+      },
+    }),
+  );
   return { verdict, crashed, stop };
 }
 
-function total(drops: Readonly<Record<string, number>>): number {
-  return Object.values(drops).reduce((sum, count) => sum + count, 0);
+const NO_SENSOR: BoardHeat = { temperatureC: null, throttled: null };
+
+/** What counts of a model's view. */
+export function above(view: ComparedView, scoreFloor: number): ComparedView {
+  return { ...view, detections: view.detections.filter(({ score }) => score >= scoreFloor) };
+}
+
+/** Frames lost in the trial. Those of a stop-swap were lost before the candidate could have had them. */
+function dropsOf({ drops }: LiveDetector): number {
+  return Object.entries(drops).reduce((sum, [reason, count]) => (reason === 'swap' ? sum : sum + count), 0);
 }

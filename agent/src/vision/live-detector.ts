@@ -11,9 +11,9 @@ import type {
 } from '../ports.js';
 import { DropCounter } from './drops.js';
 import { Listeners } from './listeners.js';
-import { stallLimitMs, type Trial, TurnError } from './live-trial.js';
+import { LivePointer } from './live-pointer.js';
 import { Mailbox } from './mailbox.js';
-import { RespawnBackoff } from './respawn-backoff.js';
+import { SecondLook } from './second-look.js';
 
 export interface LiveDetectorOptions {
   clock: Clock;
@@ -25,58 +25,56 @@ export interface LiveDetectorOptions {
 }
 
 /**
- * The detector's pointer and the loop around it: newest frame → live child → listeners. At most one frame is in the live
- * child, one waits, one is being compared. Nothing here waits for a swap: turning the pointer is an assignment, and the
- * next frame goes to the new child. Pure: time, processes and the source's brake are arguments.
+ * The loop around the detector's pointer: newest frame → live child → listeners. At most one frame is in the live child, one
+ * waits, one is being compared. Nothing here waits for a swap: the next frame goes to whoever the pointer names by then.
+ * Pure: time, processes and the source's brake are arguments.
  */
 export class FrameLoop implements LiveDetector {
   readonly #options: LiveDetectorOptions;
+  readonly #pointer: LivePointer;
+  readonly #second: SecondLook;
   readonly #mailbox = new Mailbox<CapturedFrame>();
   readonly #drops = new DropCounter();
   readonly #results = new Listeners<[FrameResult, CapturedFrame]>();
   readonly #comparisons = new Listeners<[FrameComparison]>();
-  readonly #crashes = new Listeners<[{ digest: string; reason: string }]>();
-  readonly #backoff: RespawnBackoff;
-  #active: Detector | null = null;
-  #directory: string | null = null;
-  #trial: Trial | null = null;
-  #restarts = 0;
   #busy = false;
-  /** The detector that sees a frame a second time at the moment. */
-  #comparing: Detector | null = null;
   #held = false;
   #lastSequence = 0;
   /** What the last frame took in its child, ms. */
   #lastMs = 0;
-  #cancelRespawn: (() => void) | null = null;
   #stopped = false;
-  #lastStartError: string | null = null;
 
   constructor(options: LiveDetectorOptions) {
     this.#options = options;
-    this.#backoff = new RespawnBackoff(options.clock);
+    const { clock, factory } = options;
+    this.#pointer = new LivePointer({ clock, factory, changed: () => this.#next() });
+    this.#second = new SecondLook({
+      detect: (detector, frame) => this.#detect(detector, frame),
+      compared: (comparison) => this.#comparisons.emit(comparison),
+      idle: () => this.#next(),
+    });
   }
 
   get active(): Detector | null {
-    return this.#active;
+    return this.#pointer.active;
   }
   /** Where the active model (or the one being started again) was loaded from. */
   get directory(): string | null {
-    return this.#directory;
+    return this.#pointer.directory;
   }
   get restarts(): number {
-    return this.#restarts;
+    return this.#pointer.restarts;
   }
   get drops(): Readonly<Record<string, number>> {
     return this.#drops.counts;
   }
   /** True while a candidate is judged. */
   get trialRunning(): boolean {
-    return this.#trial !== null;
+    return this.#pointer.trialRunning;
   }
   /** Why the last attempt to load the active model failed; null once it runs. */
   get startError(): string | null {
-    return this.#lastStartError;
+    return this.#pointer.startError;
   }
 
   /** The listener may read the frame's buffers during the call only. */
@@ -90,14 +88,12 @@ export class FrameLoop implements LiveDetector {
     return this.#comparisons.add(listener);
   }
   onCrash(listener: (crash: { digest: string; reason: string }) => void): () => void {
-    return this.#crashes.add(listener);
+    return this.#pointer.crashes.add(listener);
   }
 
   /** Starts the model in `directory` and keeps it alive from then on. Resolves whether or not the first attempt succeeded. */
-  async start(directory: string): Promise<void> {
-    this.#cancelRespawn?.();
-    this.#directory = directory;
-    await this.#spawn(directory);
+  start(directory: string): Promise<void> {
+    return this.#pointer.start(directory);
   }
 
   /** Takes a frame from the camera. */
@@ -114,58 +110,46 @@ export class FrameLoop implements LiveDetector {
     this.#hold(this.#mailbox.full);
   }
 
+  beginShadow(candidate: Detector, everyFrames: number): void {
+    this.#pointer.beginShadow(candidate, everyFrames);
+  }
+
+  async endShadow(): Promise<void> {
+    this.#pointer.endShadow();
+    await this.#second.ended;
+  }
+
   turnTo(next: Detector, directory: string, compareEvery: number): Promise<FrameResult> {
-    if (this.#trial !== null) return Promise.reject(new TurnError('TRIAL_RUNNING', 'a trial is running already'));
-    this.#cancelRespawn?.();
-    const first = new Promise<FrameResult>((resolve, reject) => {
-      this.#trial = {
-        candidate: next,
-        compareEvery,
-        seen: 0,
-        warm: this.#active,
-        previousDirectory: this.#directory,
-        stallMs: stallLimitMs(this.#lastMs),
-        first: { resolve, reject },
-      };
-    });
-    next.promote();
-    this.#adopt(next, directory);
-    return first;
+    return this.#pointer.turnTo(next, directory, compareEvery, this.#lastMs);
   }
 
-  async commit(): Promise<void> {
-    const trial = this.#trial;
-    if (trial === null) throw new TurnError('NO_TRIAL', 'no trial is running');
-    this.#trial = null;
-    await trial.warm?.close();
+  stopThenTurn(load: () => Promise<Detector>, directory: string): Promise<FrameResult> {
+    return this.#pointer.stopThenTurn(load, directory);
   }
 
-  async turnBack(): Promise<void> {
-    const trial = this.#trial;
-    if (trial === null) throw new TurnError('NO_TRIAL', 'no trial is running');
-    trial.first?.reject(new TurnError('TURNED_BACK', 'turned back before the first result'));
-    this.#restorePrevious(trial);
-    await trial.candidate.close();
+  commit(): Promise<void> {
+    return this.#pointer.commit();
+  }
+
+  turnBack(): Promise<void> {
+    return this.#pointer.turnBack();
   }
 
   /** Ends all children; frames that still wait are released. */
   async stop(): Promise<void> {
     this.#stopped = true;
-    this.#cancelRespawn?.();
     this.#mailbox.take()?.release();
     this.#hold(false);
-    const detectors = [this.#active, this.#trial?.warm ?? null];
-    this.#active = null;
-    await Promise.all(detectors.map((detector) => detector?.close()));
+    await this.#pointer.stop();
   }
 
   #next(): void {
     if (this.#busy || this.#stopped || !this.#mailbox.full) return;
-    const detector = this.#active;
+    const detector = this.#pointer.active;
     // A source that can wait does; after a turn back the warm child may still have its last comparison.
-    if (detector === null ? this.#options.flow !== null : detector === this.#comparing) return;
+    if (detector === null ? this.#options.flow !== null : detector === this.#second.detector) return;
     const frame = this.#mailbox.take() as CapturedFrame;
-    if (detector === null) this.#drop(frame, 'no-detector');
+    if (detector === null) this.#drop(frame, this.#pointer.swapping ? 'swap' : 'no-detector');
     else void this.#run(detector, frame);
     this.#hold(false);
   }
@@ -182,11 +166,14 @@ export class FrameLoop implements LiveDetector {
   async #run(detector: Detector, frame: CapturedFrame): Promise<void> {
     this.#busy = true;
     const startedAt = this.#options.clock.now();
-    const stopWatching = this.#watchCandidate(detector);
+    const wasAlone = this.#second.detector === null;
+    const looksBefore = this.#second.begun;
+    const stopWatching = this.#watch(detector);
     const inferred = await this.#detect(detector, frame).catch(() => null);
     stopWatching();
     const doneAt = this.#options.clock.now();
     this.#lastMs = doneAt - startedAt;
+    const overlapped = !wasAlone || this.#second.begun !== looksBefore;
     this.#busy = false;
     if (inferred === null) this.#drop(frame, 'detector-died');
     // The next frame is on its way to the child before anyone looks at this result.
@@ -194,16 +181,16 @@ export class FrameLoop implements LiveDetector {
     if (inferred === null) return;
     const { sequence, capturedAt } = frame;
     const { digest } = detector;
+    const { detections } = inferred;
     const stagesMs = { capture: startedAt - capturedAt, ...inferred.stagesMs };
-    this.#publish(detector, { sequence, capturedAt, doneAt, digest, detections: inferred.detections, stagesMs }, frame);
+    this.#publish(detector, { sequence, capturedAt, doneAt, digest, detections, stagesMs, overlapped }, frame);
   }
 
-  /** With a warm model at hand, a hanging candidate blinds the board no longer than `stallMs`. */
-  #watchCandidate(detector: Detector): () => void {
-    const trial = this.#trial;
-    if (trial === null || detector !== trial.candidate || trial.warm === null) return () => {};
-    const { stallMs } = trial;
-    return this.#options.clock.after(stallMs, () => detector.kill(`no answer within ${Math.round(stallMs)} ms`));
+  #watch(detector: Detector): () => void {
+    const patienceMs = this.#pointer.patienceMs(detector);
+    if (patienceMs === null) return () => {};
+    const reason = `no answer within ${Math.round(patienceMs)} ms`;
+    return this.#options.clock.after(patienceMs, () => detector.kill(reason));
   }
 
   #detect(detector: Detector, frame: CapturedFrame): Promise<InferenceResult> {
@@ -212,102 +199,18 @@ export class FrameLoop implements LiveDetector {
   }
 
   #publish(detector: Detector, result: FrameResult, frame: CapturedFrame): void {
-    const trial = this.#trial;
+    const companion = this.#pointer.active === detector ? this.#pointer.companion : null;
     try {
       this.#results.emit(result, frame);
     } finally {
-      const compared = trial !== null && detector === trial.candidate && this.#compare(trial, result, frame);
-      if (!compared) frame.release();
+      const kept = companion !== null && this.#second.offer(companion, detector, result, frame);
+      if (!kept) frame.release();
     }
-    if (detector !== trial?.candidate || trial.first === null) return;
-    trial.first.resolve(result);
-    trial.first = null;
-  }
-
-  /** Shows every N-th frame to the warm model too, beside the next live one. Returns whether it keeps the frame. */
-  #compare(trial: Trial, result: FrameResult, frame: CapturedFrame): boolean {
-    trial.seen += 1;
-    const { warm } = trial;
-    if (warm === null || trial.compareEvery < 1 || trial.seen % trial.compareEvery !== 0 || this.#comparing !== null) {
-      return false;
-    }
-    this.#comparing = warm;
-    this.#detect(warm, frame)
-      .then((other) => {
-        this.#comparisons.emit({
-          sequence: result.sequence,
-          live: { digest: result.digest, detections: result.detections, inferenceMs: result.stagesMs.inference },
-          other: { digest: warm.digest, detections: other.detections, inferenceMs: other.stagesMs.inference },
-        });
-      })
-      // A warm model that died is noticed where its crash is reported.
-      .catch(() => {})
-      .finally(() => {
-        this.#comparing = null;
-        frame.release();
-        this.#next();
-      });
-    return true;
+    this.#pointer.saw(detector, result);
   }
 
   #drop(frame: CapturedFrame, reason: string): void {
     this.#drops.add(reason, 1);
     frame.release();
-  }
-
-  #adopt(detector: Detector, directory: string): void {
-    this.#active = detector;
-    this.#directory = directory;
-    this.#lastStartError = null;
-    this.#backoff.started();
-    detector.onCrash((reason) => this.#crashed(detector, reason));
-    this.#next();
-  }
-
-  #crashed(detector: Detector, reason: string): void {
-    const trial = this.#trial;
-    if (trial !== null && detector === trial.warm) {
-      trial.warm = null;
-      return;
-    }
-    if (detector !== this.#active) return;
-    this.#restarts += 1;
-    if (trial === null) {
-      this.#active = null;
-      this.#respawnLater();
-    } else {
-      trial.first?.reject(new TurnError('CANDIDATE_DIED', reason));
-      this.#restorePrevious(trial);
-    }
-    this.#crashes.emit({ digest: detector.digest, reason });
-  }
-
-  /** Ends a trial on the model before it; when its child is gone too, it is loaded again. */
-  #restorePrevious(trial: Trial): void {
-    this.#trial = null;
-    this.#active = trial.warm;
-    this.#directory = trial.previousDirectory;
-    if (this.#active === null) this.#respawnLater();
-    else this.#next();
-  }
-
-  #respawnLater(): void {
-    const directory = this.#directory;
-    if (directory === null || this.#stopped) return;
-    this.#cancelRespawn?.();
-    this.#cancelRespawn = this.#options.clock.after(this.#backoff.nextMs(), () => void this.#spawn(directory));
-  }
-
-  async #spawn(directory: string): Promise<void> {
-    const wanted = () => !this.#stopped && this.#active === null && this.#directory === directory;
-    try {
-      const detector = await this.#options.factory.spawn(directory, 'live');
-      if (wanted()) this.#adopt(detector, directory);
-      else await detector.close();
-    } catch (error) {
-      if (!wanted()) return;
-      this.#lastStartError = (error as Error).message;
-      this.#respawnLater();
-    }
   }
 }

@@ -3,7 +3,7 @@ import type { Detector, FrameResult } from '../ports.js';
 /** A turn of the pointer that was refused or did not reach its first result. */
 export class TurnError extends Error {
   override readonly name = 'TurnError';
-  readonly code: 'TRIAL_RUNNING' | 'NO_TRIAL' | 'CANDIDATE_DIED' | 'TURNED_BACK';
+  readonly code: 'TRIAL_RUNNING' | 'SHADOW_RUNNING' | 'NO_TRIAL' | 'CANDIDATE_DIED' | 'TURNED_BACK' | 'STOPPED';
 
   constructor(code: TurnError['code'], message: string) {
     super(message);
@@ -21,13 +21,19 @@ export function stallLimitMs(previousMs: number): number {
   return Math.max(STALL_MS, STALL_FACTOR * previousMs);
 }
 
-/** A candidate that is live while the model before it stays warm. */
+/** A loaded model beside the live one: it sees every `every`-th of its frames. */
+export interface Companion {
+  detector: Detector;
+  every: number;
+  /** Live frames so far. */
+  seen: number;
+}
+
+/** A candidate that is live while the model before it stays warm, or (after a stop-swap) lies on the disk. */
 export interface Trial {
   candidate: Detector;
-  compareEvery: number;
-  seen: number;
   /** The model before: its child while that lives, and where to load it again. */
-  warm: Detector | null;
+  warm: Companion | null;
   previousDirectory: string | null;
   /** Patience for one frame, ms. */
   stallMs: number;
