@@ -112,7 +112,7 @@ describe('root and targets keys offline', () => {
     const second = await sign(keys.targets[2], join(data, 'tuf/staged/targets.json'));
     expect(await tuf('accept', second.out)).toMatchObject({ staged: [], warnings: [] });
     await start();
-    enrolled = { ...enrolled, mqtt: { ...enrolled.mqtt, url: server.mqtt } };
+    enrolled = { ...enrolled, mqtt: { ...enrolled.mqtt, url: server.mqtts } };
     expect((await api.call('GET', `/api/v1/releases/${int8.name}/${int8.version}`)).body).toMatchObject({
       published: true,
     });
@@ -169,7 +169,7 @@ describe('root and targets keys offline', () => {
     const status = await tuf('accept', (await sign(keys.targets[1], targetsFile)).out);
     expect(status).toMatchObject({ staged: [], warnings: [] });
     await start();
-    enrolled = { ...enrolled, mqtt: { ...enrolled.mqtt, url: server.mqtt } };
+    enrolled = { ...enrolled, mqtt: { ...enrolled.mqtt, url: server.mqtts } };
     // The board still has the first root: it follows the chain.
     expect((await board()).index).toMatchObject({ root: 2 });
     expect((await api.enroll('board-2')).serverKeys).toHaveLength(2);
