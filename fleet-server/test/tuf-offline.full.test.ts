@@ -81,7 +81,7 @@ afterAll(async () => {
   await rm(folder, { recursive: true, force: true });
 });
 
-describe('root and targets keys offline', () => {
+describe('root and targets keys offline', { timeout: 240_000 }, () => {
   it('stand only in the folder that is carried away, for their owner alone', async () => {
     expect([keys.root.length, keys.targets.length]).toEqual([3, 3]);
     for (const path of [...keys.root, ...keys.targets]) expect((await stat(path)).mode & 0o777).toBe(0o600);
