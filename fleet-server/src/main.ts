@@ -95,12 +95,8 @@ export async function initialise(
       await tokens.addEnrollmentToken(hashSecret(secret), at, new Date(at.getTime() + 7 * 86_400_000));
     });
     await writeMarker(paths.marker, now());
-    return {
-      dataDirectory: directory,
-      adminToken,
-      enrollmentToken: enrollmentToken(secret, authority.fingerprint),
-      offlineKeys,
-    };
+    const token = enrollmentToken(secret, authority.fingerprint);
+    return { dataDirectory: directory, adminToken, enrollmentToken: token, offlineKeys };
   } finally {
     await lock.release();
   }
@@ -255,10 +251,10 @@ export async function startServer({ config, log, now = systemNow, onFatal }: Ser
     const https = await listen(pki.httpsOptions(access), config.https);
     ports.https = https.port;
     const http = await listen(null, config.http);
-    const watch = trustWatch(tuf, log, now);
-    watch();
+    const watchTrust = trustWatch(tuf, log, now);
+    watchTrust();
     const maintenance = new Maintenance(publication, ingest, received, tokens, config.retention, log, now, async () => {
-      watch();
+      watchTrust();
       const graceMs = config.tls.renewalGraceDays * 86_400_000;
       await certificates.dropExpired(new Date(now().getTime() - graceMs));
       if (!(await pki.certificate.renew(now()))) return;
