@@ -15,8 +15,10 @@ import type { Log, ReleaseSource } from '../update/ports.js';
 import type { ServerKeyring } from '../update/server-keyring.js';
 import type { UpdateStatus } from '../update/status.js';
 import type { BelievedTime } from '../update/trusted-time.js';
+import { CertificateRenewal } from './certificate-renewal.js';
+import { FleetHttps } from './fleet-https.js';
 import { FleetTrust, type FleetTrustOptions } from './fleet-trust.js';
-import type { Identity } from './identity.js';
+import { CurrentIdentity, type Identity } from './identity.js';
 import { MqttLink } from './mqtt-link.js';
 import { Outbox, type OutboxKind } from './outbox.js';
 
@@ -33,8 +35,6 @@ export interface FleetConnectionOptions {
   hardwareClass: string;
   /** The newest picture as JPEG; null when there is none. */
   takeSnapshot?(): Promise<Uint8Array | null>;
-  /** The second source of TUF metadata. */
-  https?: FleetTrustOptions['https'];
   messageTimeoutMs?: number;
   resendMs?: number;
   /** For tests. */
@@ -53,12 +53,15 @@ export interface FleetListener {
 /** Everything a board says to its fleet and hears from it: one link, one outbox, one sequence counter. */
 export class FleetConnection {
   readonly link: MqttLink;
+  /** The fleet server by mutual TLS. */
+  readonly https: FleetHttps;
   readonly outbox: Outbox;
   readonly releases: ReleaseSource;
   readonly trustedKeys: ServerKeyring;
   readonly deviceId: string;
   private readonly commands: CommandGate;
   private readonly trust: FleetTrust;
+  private readonly renewal: CertificateRenewal;
   private listener: FleetListener | null = null;
   private sequence = 0;
   private telemetrySequence = 0;
@@ -68,7 +71,11 @@ export class FleetConnection {
   constructor(private readonly options: FleetConnectionOptions) {
     const { identity, bootId, clock, log, dataDirectory } = options;
     this.deviceId = identity.deviceId;
-    this.link = new MqttLink({ ...identity.mqtt, deviceId: identity.deviceId, bootId, log });
+    const current = new CurrentIdentity(identity, dataDirectory);
+    const credentials = () => current.value;
+    this.link = new MqttLink({ url: identity.mqtt.url, credentials, deviceId: identity.deviceId, bootId, log });
+    this.https = new FleetHttps({ baseUrl: identity.https.url, credentials });
+    this.renewal = new CertificateRenewal({ current, https: this.https, clock, now: () => this.trustedNow().ms, log });
     this.outbox = new Outbox({
       directory: join(dataDirectory, 'outbox'),
       bootId,
@@ -79,7 +86,8 @@ export class FleetConnection {
       send: (kind, message) => this.send(kind, message),
     });
     this.trust = new FleetTrust({
-      ...{ link: this.link, identity, dataDirectory, clock, log, https: options.https },
+      ...{ link: this.link, identity, dataDirectory, clock, log },
+      https: { url: identity.https.url, get: (url, request) => this.https.request(url, request) },
       hardwareClass: options.hardwareClass,
       random: Math.random,
       ...options.trust,
@@ -113,6 +121,7 @@ export class FleetConnection {
       listener.connected();
     });
     link.start();
+    this.renewal.start();
     this.arm();
   }
 
@@ -158,6 +167,8 @@ export class FleetConnection {
     await this.trust.close();
     await this.outbox.settled();
     await this.link.stop();
+    await this.renewal.stop();
+    this.https.close();
     await this.outbox.close();
   }
 
