@@ -12,6 +12,7 @@ import {
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { FleetTrust } from '../src/io/fleet-trust.js';
 import { HttpsMetadataSource } from '../src/io/https-metadata.js';
+import type { MetadataSource } from '../src/io/metadata-source.js';
 import { MqttLink } from '../src/io/mqtt-link.js';
 import { MqttMetadataSource } from '../src/io/mqtt-metadata.js';
 import { fetchRetained } from '../src/io/retained-message.js';
@@ -182,6 +183,56 @@ describe('the second source', () => {
       expect(await code(client({ https: server })), String(status)).toBe('TUF_UNAVAILABLE');
     }
   });
+});
+
+test('a look in the middle of a publication is repeated', async () => {
+  const topics = new MqttMetadataSource(link, 300);
+  let looks = 0;
+  const torn: MetadataSource = {
+    name: 'torn',
+    async open(...all) {
+      const session = await topics.open(...all);
+      looks += 1;
+      const foreign = new TufSimulator().files.get('timestamp.json') as Buffer;
+      if (looks > 1) return session;
+      return {
+        ...session,
+        metadata: (role, ...more) =>
+          role === 'timestamp' ? Promise.resolve(foreign) : session.metadata(role, ...more),
+      };
+    },
+  };
+  const { tufRoot: enrolledRoot, serverKeys: enrolledKeys } = fleet.identity;
+  const by = new TufClient({
+    ...{ directory: join(data, 'tuf'), enrolledRoot, enrolledKeys, hardwareClass: 'generic-x64', log: silent },
+    sources: () => [torn],
+    now: () => now,
+  });
+  expect(await code(by)).toBe('ok');
+  expect(looks).toBe(2);
+});
+
+test('proven time outlives a restart without a clock', async () => {
+  const clock = new ManualClock();
+  const start = async (): Promise<FleetTrust> => {
+    const trust = new FleetTrust({
+      ...{ link, identity: fleet.identity, dataDirectory: data, hardwareClass: 'generic-x64', clock, log: silent },
+      random: () => 0,
+      synchronised: () => false,
+    });
+    await trust.open();
+    return trust;
+  };
+  const first = await start();
+  const proven = clock.wall() + 90 * 86_400_000;
+  first.prove(proven);
+  await first.close();
+  const second = await start();
+  expect(second.now()).toEqual({ ms: proven, trusted: false });
+  clock.advance(7_200_000);
+  expect(second.now().ms, 'and goes on').toBe(proven + 7_200_000);
+  await second.close();
+  expect((await start()).now().ms).toBeGreaterThanOrEqual(proven + 7_200_000);
 });
 
 describe('a withdrawn release', () => {
