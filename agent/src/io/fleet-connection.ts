@@ -16,6 +16,7 @@ import type { ServerKeyring } from '../update/server-keyring.js';
 import type { UpdateStatus } from '../update/status.js';
 import type { BelievedTime } from '../update/trusted-time.js';
 import { CertificateRenewal } from './certificate-renewal.js';
+import type { FileSystem } from './file-system.js';
 import { FleetHttps } from './fleet-https.js';
 import { FleetTrust, type FleetTrustOptions } from './fleet-trust.js';
 import { CurrentIdentity, type Identity } from './identity.js';
@@ -24,6 +25,8 @@ import { Outbox, type OutboxKind } from './outbox.js';
 
 /** How often an unchanged report is published again, ms. */
 const REPORT_EVERY_MS = 10_000;
+/** How long to wait for a disk that failed at the start, ms. */
+const DISK_RETRY_MS = 5000;
 
 export interface FleetConnectionOptions {
   identity: Identity;
@@ -31,6 +34,8 @@ export interface FleetConnectionOptions {
   dataDirectory: string;
   clock: Clock;
   log: Log;
+  /** The machine's disk when absent. */
+  files?: FileSystem;
   agentVersion: string;
   hardwareClass: string;
   /** The newest picture as JPEG; null when there is none. */
@@ -60,8 +65,8 @@ export class FleetConnection {
   readonly trustedKeys: ServerKeyring;
   readonly deviceId: string;
   private readonly commands: CommandGate;
-  private readonly trust: FleetTrust;
   private readonly renewal: CertificateRenewal;
+  private readonly trust: FleetTrust;
   private listener: FleetListener | null = null;
   private sequence = 0;
   private telemetrySequence = 0;
@@ -75,12 +80,12 @@ export class FleetConnection {
     const credentials = () => current.value;
     this.link = new MqttLink({ url: identity.mqtt.url, credentials, deviceId: identity.deviceId, bootId, log });
     this.https = new FleetHttps({ baseUrl: identity.https.url, credentials });
-    this.renewal = new CertificateRenewal({ current, https: this.https, clock, now: () => this.trustedNow().ms, log });
     this.outbox = new Outbox({
       directory: join(dataDirectory, 'outbox'),
       bootId,
       clock,
       log,
+      files: options.files,
       resendMs: options.resendMs,
       connected: () => this.link.connected,
       send: (kind, message) => this.send(kind, message),
@@ -90,19 +95,35 @@ export class FleetConnection {
       https: { url: identity.https.url, get: (url, request) => this.https.request(url, request) },
       hardwareClass: options.hardwareClass,
       random: Math.random,
+      files: options.files,
       ...options.trust,
       timing: { messageMs: options.messageTimeoutMs, ...options.trust?.timing },
     });
     this.releases = this.trust.releases;
     this.trustedKeys = this.trust.keyring;
     this.commands = new CommandGate(identity.deviceId, this.trustedKeys);
+    this.renewal = new CertificateRenewal({ current, https: this.https, clock, now: () => this.trustedNow().ms, log });
   }
 
-  /** Connects, and hears from then on. */
+  /**
+   * Connects, and hears from then on. A disk that fails does not end the start, for the board must see: then it connects
+   * later, when the disk is back.
+   */
   async start(listener: FleetListener): Promise<void> {
     this.listener = listener;
+    try {
+      await this.outbox.open();
+      await this.trust.open();
+      await this.connect(listener);
+    } catch (error) {
+      const { log, clock } = this.options;
+      log.error({ err: (error as Error).message, waitMs: DISK_RETRY_MS }, 'no connection without a disk; tried again');
+      this.cancelTimer = clock.after(DISK_RETRY_MS, () => void this.start(listener));
+    }
+  }
+
+  private async connect(listener: FleetListener): Promise<void> {
     const { deviceId, link } = this;
-    await this.trust.open();
     await link.subscribe(deviceTopic(deviceId, 'desired'), (bytes) => {
       this.trust.judge('desired', bytes, () => listener.desired(bytes));
     });
@@ -197,6 +218,7 @@ export class FleetConnection {
     const { bootId, agentVersion, hardwareClass } = this.options;
     const time = this.trustedNow();
     const { generation, phase, error, active, candidate, swap, progress, delivery } = status;
+    const { plan, agreement, retry } = status;
     return {
       bootId,
       sequence,
@@ -207,6 +229,9 @@ export class FleetConnection {
       candidate,
       error: error === null ? null : { code: error.code, message: error.message.slice(0, 500) },
       ...(swap === null ? {} : { swap }),
+      ...(plan === undefined ? {} : { plan }),
+      ...(agreement === undefined ? {} : { agreement }),
+      ...(retry === undefined ? {} : { retry }),
       ...(progress === null ? {} : { progress }),
       ...(time.trusted ? {} : { timeTrusted: false }),
       ...(delivery === undefined ? {} : { delivery }),

@@ -4,6 +4,7 @@ import type { Clock, Link } from '../ports.js';
 import type { Log } from '../update/ports.js';
 import { type ServerKeyring, signerUnknown } from '../update/server-keyring.js';
 import { type BelievedTime, TrustedTime } from '../update/trusted-time.js';
+import type { FileSystem } from './file-system.js';
 import { type HttpsGet, HttpsMetadataSource } from './https-metadata.js';
 import { type Identity, tufDirectory } from './identity.js';
 import type { MetadataSource } from './metadata-source.js';
@@ -29,6 +30,8 @@ export interface FleetTrustOptions {
   /** 0 (inclusive) to 1 (exclusive). */
   random(): number;
   log: Log;
+  /** The machine's disk when absent. */
+  files?: FileSystem;
   /** The second source of metadata; absent: topics only. `first`: asked before the topics. */
   https?: { url: string; get: HttpsGet; first?: boolean };
   /** For tests. */
@@ -52,7 +55,7 @@ export class FleetTrust {
 
   constructor(private readonly options: FleetTrustOptions) {
     const { link, identity, dataDirectory, hardwareClass, clock, random, log, timing = {} } = options;
-    this.floorFile = new TimeFloorFile(dataDirectory);
+    this.floorFile = new TimeFloorFile(dataDirectory, options.files);
     this.time = this.timeFrom([]);
     const sources = this.sources();
     this.releases = new TufClient({
@@ -64,6 +67,7 @@ export class FleetTrust {
       now: () => this.now().ms,
       onProven: (ms) => this.prove(ms),
       log,
+      files: options.files,
     });
     this.releases.onRefresh(() => this.judgeAgain());
     this.watch = new TufWatch({

@@ -173,7 +173,17 @@ export class MqttLink implements Link {
       await Promise.race([farewell.catch(() => {}), new Promise((resolve) => setTimeout(resolve, 1000).unref())]);
     }
     this.client = null;
-    await client.endAsync(!client.connected);
+    // A line that stands still would keep the good-bye for ever.
+    await new Promise<void>((resolve) => {
+      const late = setTimeout(() => {
+        client.stream.destroy();
+        resolve();
+      }, 2000);
+      client.end(!client.connected, () => {
+        clearTimeout(late);
+        resolve();
+      });
+    });
   }
 
   private deliver(topic: string, payload: Buffer): void {

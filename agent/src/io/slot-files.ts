@@ -1,8 +1,8 @@
 import { createHash } from 'node:crypto';
-import { type FileHandle, mkdir, open, readdir } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { ChunkCutter } from '@vigie/models/package/chunking';
 import { CHUNK_BYTES, type ChunkPlace } from '@vigie/protocol';
+import type { FileSystem, OpenFile } from './file-system.js';
 
 /** One piece of a file on the disk. */
 export interface Place {
@@ -19,12 +19,13 @@ export type Cut = 'content' | 'fixed';
  * file is held in memory.
  */
 export async function eachChunk(
+  files: FileSystem,
   path: string,
   cut: Cut,
   onChunk: (sha256: string, place: Place) => void,
   signal?: AbortSignal,
 ): Promise<void> {
-  const handle = await openToRead(path);
+  const handle = await openToRead(files, path);
   if (handle === null) return;
   const buffer = Buffer.allocUnsafe(CHUNK_BYTES);
   const cutter = new ChunkCutter();
@@ -58,9 +59,14 @@ export async function eachChunk(
 }
 
 /** Which of these chunks stand at their places already: their offsets. A missing or shorter file holds fewer. */
-export async function heldAt(path: string, layout: readonly ChunkPlace[], signal: AbortSignal): Promise<Set<number>> {
+export async function heldAt(
+  files: FileSystem,
+  path: string,
+  layout: readonly ChunkPlace[],
+  signal: AbortSignal,
+): Promise<Set<number>> {
   const held = new Set<number>();
-  const handle = await openToRead(path);
+  const handle = await openToRead(files, path);
   if (handle === null) return held;
   const buffer = Buffer.allocUnsafe(CHUNK_BYTES);
   try {
@@ -77,9 +83,9 @@ export async function heldAt(path: string, layout: readonly ChunkPlace[], signal
 }
 
 /** Reads one piece again. Null when the file is gone or shorter by now. */
-export async function readPiece({ path, offset, length }: Place): Promise<Buffer | null> {
+export async function readPiece(files: FileSystem, { path, offset, length }: Place): Promise<Buffer | null> {
   try {
-    const handle = await open(path, 'r');
+    const handle = await files.open(path, 'r');
     try {
       const buffer = Buffer.allocUnsafe(length);
       return (await readFully(handle, buffer, offset)) === length ? buffer : null;
@@ -91,16 +97,16 @@ export async function readPiece({ path, offset, length }: Place): Promise<Buffer
   }
 }
 
-async function openToRead(path: string): Promise<FileHandle | null> {
+async function openToRead(files: FileSystem, path: string): Promise<OpenFile | null> {
   try {
-    return await open(path, 'r');
+    return await files.open(path, 'r');
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code === 'ENOENT') return null;
     throw error;
   }
 }
 
-async function readFully(handle: FileHandle, buffer: Buffer, offset: number): Promise<number> {
+async function readFully(handle: OpenFile, buffer: Buffer, offset: number): Promise<number> {
   let filled = 0;
   while (filled < buffer.length) {
     const { bytesRead } = await handle.read(buffer, filled, buffer.length - filled, offset + filled);
@@ -110,7 +116,7 @@ async function readFully(handle: FileHandle, buffer: Buffer, offset: number): Pr
   return filled;
 }
 
-export async function writeFully(handle: FileHandle, bytes: Buffer, offset: number): Promise<void> {
+export async function writeFully(handle: OpenFile, bytes: Buffer, offset: number): Promise<void> {
   let written = 0;
   while (written < bytes.length) {
     written += (await handle.write(bytes, written, bytes.length - written, offset + written)).bytesWritten;
@@ -118,14 +124,14 @@ export async function writeFully(handle: FileHandle, bytes: Buffer, offset: numb
 }
 
 /** Opens a file for writing at any place, at its final size, in folders that are made where they are missing. */
-export async function openSized(path: string, size: number): Promise<FileHandle> {
-  await mkdir(dirname(path), { recursive: true });
-  let handle: FileHandle;
+export async function openSized(files: FileSystem, path: string, size: number): Promise<OpenFile> {
+  await files.mkdir(dirname(path));
+  let handle: OpenFile;
   try {
-    handle = await open(path, 'r+');
+    handle = await files.open(path, 'r+');
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code !== 'ENOENT') throw error;
-    handle = await open(path, 'wx+');
+    handle = await files.open(path, 'wx+');
   }
   try {
     if ((await handle.stat()).size !== size) await handle.truncate(size);
@@ -136,15 +142,25 @@ export async function openSized(path: string, size: number): Promise<FileHandle>
   }
 }
 
-/** Relative paths (forward slashes) of all entries below a folder that are no folders. */
-export async function filesBelow(directory: string): Promise<string[]> {
-  const entries = await readdir(directory, { recursive: true, withFileTypes: true }).catch(
-    (error: NodeJS.ErrnoException) => {
-      if (error.code === 'ENOENT') return [];
-      throw error;
-    },
-  );
-  return entries
-    .filter((entry) => !entry.isDirectory())
-    .map((entry) => join(entry.parentPath, entry.name).slice(directory.length + 1));
+/** Relative paths (forward slashes) of all entries below a folder that are no folders; none where it is missing. */
+export async function filesBelow(files: FileSystem, directory: string): Promise<string[]> {
+  const found: string[] = [];
+  const visit = async (folder: string): Promise<void> => {
+    for (const entry of await namesIn(files, join(directory, folder))) {
+      const path = folder === '' ? entry.name : `${folder}/${entry.name}`;
+      if (entry.directory) await visit(path);
+      else found.push(path);
+    }
+  };
+  await visit('');
+  return found;
+}
+
+async function namesIn(files: FileSystem, directory: string): Promise<{ name: string; directory: boolean }[]> {
+  try {
+    return await files.list(directory);
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return [];
+    throw error;
+  }
 }

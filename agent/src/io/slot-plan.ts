@@ -2,6 +2,7 @@ import { join } from 'node:path';
 import { type ChunkPlace, chunkLayout, type ReleaseDescriptor } from '@vigie/protocol';
 import { InstallError } from '../update/install-error.js';
 import type { WantedChunk } from './delivery/chunk-transport.js';
+import type { FileSystem } from './file-system.js';
 import { type Cut, eachChunk, filesBelow, heldAt, type Place } from './slot-files.js';
 
 /** A chunk that a slot lacks, and everywhere it belongs. */
@@ -26,6 +27,7 @@ export interface SlotPlan {
  * not matter how an earlier download ended. Throws InstallError DESCRIPTOR_INVALID.
  */
 export async function planSlot(
+  disk: FileSystem,
   descriptor: ReleaseDescriptor,
   directory: string,
   others: () => Promise<string[]>,
@@ -36,7 +38,7 @@ export async function planSlot(
     const path = join(directory, file.path);
     plan.files.set(path, { size: file.size });
     const layout = layoutOf(file);
-    const held = await heldAt(path, layout, signal);
+    const held = await heldAt(disk, path, layout, signal);
     for (const { sha256, offset, length } of layout) {
       plan.totalBytes += length;
       if (held.has(offset)) {
@@ -50,11 +52,12 @@ export async function planSlot(
       plan.missing.set(sha256, chunk);
     }
   }
-  if (plan.missing.size > 0) await findSources(plan, descriptor, await others(), signal);
+  if (plan.missing.size > 0) await findSources(disk, plan, descriptor, await others(), signal);
   return plan;
 }
 
 async function findSources(
+  disk: FileSystem,
   { missing, sources }: SlotPlan,
   descriptor: ReleaseDescriptor,
   directories: readonly string[],
@@ -62,9 +65,10 @@ async function findSources(
 ): Promise<void> {
   const cuts = new Set(descriptor.files.map((file): Cut => (file.chunkSizes === undefined ? 'fixed' : 'content')));
   for (const directory of directories) {
-    for (const path of await filesBelow(directory)) {
+    for (const path of await filesBelow(disk, directory)) {
       for (const cut of cuts) {
         const search = eachChunk(
+          disk,
           join(directory, path),
           cut,
           (sha256, place) => {

@@ -1,7 +1,5 @@
 import { createHash } from 'node:crypto';
 import { createReadStream } from 'node:fs';
-import type { FileHandle } from 'node:fs/promises';
-import { mkdir, readdir, rm, statfs } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { pipeline } from 'node:stream/promises';
 import { type OpenPackage, openPackageDirectory } from '@vigie/models/package/package';
@@ -10,10 +8,11 @@ import type { ReleaseDescriptor } from '@vigie/protocol';
 import type { DeliveryOrder } from '../update/delivery.js';
 import { InstallError } from '../update/install-error.js';
 import type { PackageStore, StoredPackage } from '../update/ports.js';
-import { syncDirectory } from './atomic-file.js';
 import type { ChunkDelivery } from './delivery/chunk-delivery.js';
 import { isChunk } from './delivery/verified-chunk.js';
 import { asDiskError } from './disk-error.js';
+import type { FileSystem, OpenFile } from './file-system.js';
+import { nodeFileSystem } from './node-file-system.js';
 import { filesBelow, openSized, readPiece, writeFully } from './slot-files.js';
 import { type MissingChunk, planSlot, type SlotPlan } from './slot-plan.js';
 
@@ -23,6 +22,7 @@ export interface SlotStoreOptions {
   bundledDirectory: string | null;
   /** Null: a stand-alone board, which fetches nothing. */
   delivery: ChunkDelivery | null;
+  disk?: FileSystem;
 }
 
 /**
@@ -31,11 +31,13 @@ export interface SlotStoreOptions {
  */
 export class SlotStore implements PackageStore {
   private readonly slots: string;
+  private readonly disk: FileSystem;
   /** What the last survey found, for the filling that follows it: each byte is hashed once less. */
   private surveyed: { digest: string; plan: SlotPlan } | null = null;
 
   constructor(private readonly options: SlotStoreOptions) {
     this.slots = join(options.dataDirectory, 'slots');
+    this.disk = options.disk ?? nodeFileSystem;
   }
 
   directoryOf(digest: string): string {
@@ -54,12 +56,12 @@ export class SlotStore implements PackageStore {
     signal: AbortSignal,
   ): Promise<{ missingBytes: number; fetchBytes: number; freeBytes: number }> {
     try {
-      await mkdir(this.slots, { recursive: true });
       const plan = await this.plan(descriptor, signal);
       this.surveyed = { digest: descriptor.digest, plan };
-      const { bavail, bsize } = await statfs(this.slots);
       const fetchBytes = toFetch(plan).reduce((sum, chunk) => sum + chunk.length, 0);
-      return { missingBytes: plan.totalBytes - plan.presentBytes, fetchBytes, freeBytes: bavail * bsize };
+      await this.disk.mkdir(this.slots);
+      const freeBytes = await this.disk.freeBytes(this.slots);
+      return { missingBytes: plan.totalBytes - plan.presentBytes, fetchBytes, freeBytes };
     } catch (error) {
       throw asDiskError(error);
     }
@@ -78,7 +80,7 @@ export class SlotStore implements PackageStore {
       await this.carryOut(plan, onProgress, signal, order);
       const directory = this.directoryOf(descriptor.digest);
       const folders = new Set(descriptor.files.map((file) => dirname(join(directory, file.path))));
-      for (const folder of [...folders, directory, this.slots]) await syncDirectory(folder);
+      for (const folder of [...folders, directory, this.slots]) await this.disk.syncDirectory(folder);
     } catch (error) {
       throw asDiskError(error);
     }
@@ -93,20 +95,20 @@ export class SlotStore implements PackageStore {
     const { missing, totalBytes } = plan;
     let done = plan.presentBytes;
     onProgress(done, totalBytes);
-    const handles = new Map<string, FileHandle>();
+    const handles = new Map<string, OpenFile>();
     const place = async (sha256: string, bytes: Buffer): Promise<void> => {
       for (const { path, offset, length } of missing.get(sha256)?.places ?? []) {
-        await writeFully(handles.get(path) as FileHandle, bytes, offset);
+        await writeFully(handles.get(path) as OpenFile, bytes, offset);
         done += length;
       }
       missing.delete(sha256);
       onProgress(done, totalBytes);
     };
     try {
-      for (const [path, { size }] of plan.files) handles.set(path, await openSized(path, size));
+      for (const [path, { size }] of plan.files) handles.set(path, await openSized(this.disk, path, size));
       for (const [sha256, source] of plan.sources) {
         signal.throwIfAborted();
-        const bytes = await readPiece(source);
+        const bytes = await readPiece(this.disk, source);
         // What lies there may be another's by now.
         if (bytes !== null && missing.has(sha256) && isChunk({ sha256, length: source.length }, bytes))
           await place(sha256, bytes);
@@ -125,8 +127,8 @@ export class SlotStore implements PackageStore {
   async verify(descriptor: ReleaseDescriptor): Promise<StoredPackage> {
     const directory = this.directoryOf(descriptor.digest);
     const wanted = new Map(descriptor.files.map((file) => [file.path, file]));
-    for (const path of await filesBelow(directory)) {
-      if (!wanted.has(path)) await rm(join(directory, path), { force: true });
+    for (const path of await filesBelow(this.disk, directory)) {
+      if (!wanted.has(path)) await this.disk.rm(join(directory, path));
     }
     let open: OpenPackage;
     try {
@@ -156,10 +158,14 @@ export class SlotStore implements PackageStore {
     return { directory, open };
   }
 
+  async digests(): Promise<string[]> {
+    return (await this.disk.list(this.slots).catch(() => [])).map(({ name }) => name);
+  }
+
   async keepOnly(digests: readonly string[]): Promise<void> {
     this.surveyed = null;
-    for (const name of await readdir(this.slots).catch(() => [])) {
-      if (!digests.includes(name)) await rm(join(this.slots, name), { recursive: true, force: true });
+    for (const { name } of await this.disk.list(this.slots).catch(() => [])) {
+      if (!digests.includes(name)) await this.disk.rm(join(this.slots, name));
     }
   }
 
@@ -175,16 +181,17 @@ export class SlotStore implements PackageStore {
 
   private async discard(digest: string): Promise<void> {
     this.surveyed = null;
-    await rm(this.directoryOf(digest), { recursive: true, force: true });
+    await this.disk.rm(this.directoryOf(digest));
   }
 
   private plan(descriptor: ReleaseDescriptor, signal: AbortSignal): Promise<SlotPlan> {
     const others = async (): Promise<string[]> => {
-      const slots = (await readdir(this.slots)).map((name) => join(this.slots, name));
+      await this.disk.mkdir(this.slots);
+      const slots = (await this.disk.list(this.slots)).map(({ name }) => join(this.slots, name));
       const { bundledDirectory } = this.options;
       return bundledDirectory === null ? slots : [...slots, bundledDirectory];
     };
-    return planSlot(descriptor, this.directoryOf(descriptor.digest), others, signal);
+    return planSlot(this.disk, descriptor, this.directoryOf(descriptor.digest), others, signal);
   }
 }
 

@@ -11,6 +11,7 @@ import { checkCertificate } from '../update/certificate-check.js';
 import { InstallError } from '../update/install-error.js';
 import type { Log, ReleaseSource } from '../update/ports.js';
 import type { ServerKeyring } from '../update/server-keyring.js';
+import type { FileSystem } from './file-system.js';
 import type { MetadataSession, MetadataSource } from './metadata-source.js';
 import { fetchTarget, hashOf, parseCertificate, parseDescriptor, parseServerKeys, readKeys } from './signed-target.js';
 import { type TufMemory, withDescribed, withServerKeys } from './tuf-memory.js';
@@ -42,6 +43,8 @@ export interface TufClientOptions {
   /** A moment that verified metadata proves, ms since 1970. */
   onProven?(ms: number): void;
   log: Log;
+  /** The machine's disk when absent. */
+  files?: FileSystem;
 }
 
 /** What the last whole update found. */

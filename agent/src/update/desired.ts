@@ -58,9 +58,12 @@ export function openDesired(bytes: Uint8Array, context: DesiredContext): OpenedD
   return { kind: 'accepted', desired };
 }
 
-/** The thresholds of a trial: the schema's defaults where the desired state names none. */
-export function trialPolicyOf(desired: Desired): TrialPolicy {
-  return { ...Value.Create(TrialPolicy), ...desired.trial };
+/** The thresholds of a trial: the schema's defaults, then what the release says, then what the desired state says. */
+export function trialPolicyOf(
+  desired: Partial<TrialPolicy> | undefined,
+  release: Partial<TrialPolicy> | undefined,
+): TrialPolicy {
+  return { ...Value.Create(TrialPolicy), ...release, ...desired };
 }
 
 function refused(code: InstallErrorCode, message: string): OpenedDesired {

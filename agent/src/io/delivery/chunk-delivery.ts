@@ -9,6 +9,8 @@ import {
 } from '../../update/delivery.js';
 import { InstallError } from '../../update/install-error.js';
 import type { Log } from '../../update/ports.js';
+import type { FileSystem } from '../file-system.js';
+import { nodeFileSystem } from '../node-file-system.js';
 import type { ChunkTransport, FetchContext, WantedChunk } from './chunk-transport.js';
 import { DataLedger } from './data-ledger.js';
 import { DeliveryMeter, pause } from './delivery-meter.js';
@@ -23,6 +25,7 @@ export interface ChunkDeliveryOptions {
   /** Newest time that can be believed, ms since 1970. */
   now: () => number;
   log: Log;
+  disk?: FileSystem;
 }
 
 /** What the downloads of a generation took. */
@@ -41,7 +44,7 @@ export class ChunkDelivery {
   private newest: { generation: number; transport: TransportName } | null = null;
 
   constructor(private readonly options: ChunkDeliveryOptions) {
-    this.ledger = new DataLedger(options.dataDirectory);
+    this.ledger = new DataLedger(options.dataDirectory, options.disk ?? nodeFileSystem);
   }
 
   /** What this generation took so far; null: nothing was fetched for it since the start of the agent. */

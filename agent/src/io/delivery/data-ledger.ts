@@ -1,9 +1,9 @@
-import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { type Static, Type } from '@sinclair/typebox';
 import { Value } from '@sinclair/typebox/value';
 import { Counter } from '@vigie/protocol';
 import { writeFileAtomic } from '../atomic-file.js';
+import type { FileSystem } from '../file-system.js';
 
 const Ledger = Type.Object({
   schema: Type.Literal(1),
@@ -30,15 +30,17 @@ export class DataLedger {
   private loaded = false;
   private readonly path: string;
 
-  constructor(dataDirectory: string) {
+  constructor(
+    dataDirectory: string,
+    private readonly disk: FileSystem,
+  ) {
     this.path = join(dataDirectory, 'delivery.json');
   }
 
   /** Begins, or goes on with, the account of a month and a generation. A damaged file is an empty one. */
   async open(month: string, generation: number): Promise<void> {
     if (!this.loaded) {
-      const text = await readFile(this.path, 'utf8').catch(() => '');
-      const value = parse(text);
+      const value = parse(await this.disk.readFile(this.path).then(String, () => ''));
       if (value !== null) this.ledger = value;
       this.loaded = true;
     }
@@ -90,7 +92,7 @@ export class DataLedger {
       monthBytes: ledger.monthBytes + advance,
       generationBytes: ledger.generationBytes + advance,
     };
-    await writeFileAtomic(this.path, `${JSON.stringify(noted)}\n`);
+    await writeFileAtomic(this.path, `${JSON.stringify(noted)}\n`, 0o644, this.disk);
   }
 }
 

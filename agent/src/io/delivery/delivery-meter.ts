@@ -4,6 +4,9 @@ import { InstallError } from '../../update/install-error.js';
 import { TokenBucket } from '../../update/token-bucket.js';
 import type { DataLedger } from './data-ledger.js';
 
+const LEAST_SLICE_BYTES = 16_384;
+const SLICE_SECONDS = 5;
+
 /** Holds one download to its rate and its budgets, and counts what it takes from the line. */
 export class DeliveryMeter {
   /** Bytes that came since this meter was made, thrown away ones included. */
@@ -24,6 +27,12 @@ export class DeliveryMeter {
     return this.plan.metered;
   }
 
+  /** How much to ask for at once, bytes: under a rate little, so that one waits between questions and no answer is held up. */
+  get sliceBytes(): number {
+    const rate = this.plan.maxBytesPerSecond;
+    return rate === null ? Number.POSITIVE_INFINITY : Math.max(LEAST_SLICE_BYTES, rate * SLICE_SECONDS);
+  }
+
   /** Throws InstallError DATA_BUDGET_EXCEEDED when so many bytes more do not fit into a budget. */
   check(bytes: number): void {
     const { maxBytes, monthlyBytes } = this.plan;
@@ -37,7 +46,7 @@ export class DeliveryMeter {
     if (monthlyBytes !== null && monthBytes + bytes > monthlyBytes) {
       throw new InstallError(
         'DATA_BUDGET_EXCEEDED',
-        `${bytes} bytes to fetch and ${monthBytes} fetched this month do not fit into the board's ${monthlyBytes}; raise delivery.dataBudgetMiB or wait for the next month`,
+        `${bytes} bytes to fetch and ${monthBytes} fetched this month do not fit into the board's ${monthlyBytes}; raise delivery.dataBudgetMib or wait for the next month`,
       );
     }
   }

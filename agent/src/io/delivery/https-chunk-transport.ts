@@ -82,12 +82,12 @@ class FileFetch {
 
   async run(): Promise<void> {
     const { clock, random } = this.options;
-    const { signal } = this.context;
+    const { meter, signal } = this.context;
     let furthest = -1;
     let failures = 0;
     for (let range = this.assembler.missing; range !== null; range = this.assembler.missing) {
       try {
-        await this.transfer(range);
+        await this.transfer({ start: range.start, end: Math.min(range.end, range.start + meter.sliceBytes) });
       } catch (error) {
         signal.throwIfAborted();
         if (this.refusal !== null) throw this.refusal.error;
@@ -107,6 +107,7 @@ class FileFetch {
   private async transfer(range: ByteRange): Promise<void> {
     const { meter, signal } = this.context;
     await meter.reserve(range.end - range.start);
+    await meter.pace(range.end - range.start, signal);
     const quiet = new AbortController();
     let cancel = (): void => {};
     const listen = (): void => {
@@ -121,19 +122,19 @@ class FileFetch {
       });
       let offset = this.startOf(answer, range.start);
       // A whole file brings what comes after this range too.
-      const end = answer.status === 200 ? Number.POSITIVE_INFINITY : range.end;
+      const whole = answer.status === 200;
+      const end = whole ? Number.POSITIVE_INFINITY : range.end;
       for await (const piece of answer.stream) {
         cancel();
         meter.count(piece.length);
         await this.take(offset, piece);
         offset += piece.length;
-        // Leaving here ends the transfer: what an endless answer still holds is never read.
-        if (this.assembler.missing === null || offset >= end) return;
+        // Leaving here ends the transfer and its connection: what an endless answer still holds is never read.
+        if (offset > end || (whole && this.assembler.missing === null)) return;
         meter.check(Math.max(0, range.end - offset));
-        await meter.pace(piece.length, signal);
         listen();
       }
-      throw new TryAgain('the transfer ended early');
+      if (offset < end) throw new TryAgain('the transfer ended early');
     } catch (error) {
       if (error instanceof InstallError || error instanceof TryAgain) throw error;
       throw new TryAgain(quiet.signal.aborted ? `silence of ${this.quietMs} ms` : (error as Error).message);

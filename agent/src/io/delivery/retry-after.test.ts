@@ -14,7 +14,7 @@ describe('retryAfterMs', () => {
     expect(retryAfterMs(text, NOW)).toBe(ms);
   });
 
-  it.each([undefined, '', '-1', '1.5', 'soon', '2026', '99999999999', 'Sat, 99 Nov 2026 07:00:30 GMT'])(
+  it.each([undefined, '', '-1', '1.5', 'soon', '21 Nov 2026', '99999999999', 'Sat, 99 Nov 2026 07:00:30 GMT'])(
     '%s says nothing',
     (text) => {
       expect(retryAfterMs(text, NOW)).toBeNull();
