@@ -5,7 +5,7 @@ import type { Event, Telemetry } from '@vigie/protocol';
 import { ChunkDelivery } from './io/delivery/chunk-delivery.js';
 import { MqttChunkTransport } from './io/delivery/mqtt-chunk-transport.js';
 import type { FileSystem } from './io/file-system.js';
-import { FleetConnection } from './io/fleet-connection.js';
+import { FleetConnection, type FleetConnectionOptions } from './io/fleet-connection.js';
 import { readGolden } from './io/golden-reader.js';
 import type { Identity } from './io/identity.js';
 import { InstallJournal } from './io/install-journal.js';
@@ -48,6 +48,8 @@ export interface UpdaterDependencies {
   takeSnapshot?(): Promise<Uint8Array | null>;
   /** Patience of the TUF client and the chunk fetcher per message, and of retries, ms; for tests. */
   timing?: { messageMs?: number; retryMs?: { first: number; longest: number }; resendMs?: number };
+  /** For tests: what the system says of its clock. */
+  trust?: FleetConnectionOptions['trust'];
 }
 
 export type UpdaterStatus = UpdateStatus & {

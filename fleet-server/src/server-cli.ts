@@ -161,6 +161,5 @@ program
   .action(run);
 
 program.addCommand(brokerConfigCommand());
-
 addTufCommands(program);
 program.parseAsync().catch(explain);

@@ -150,6 +150,7 @@ export class FleetTrust {
     this.closed.abort();
     await this.watch.stop();
     await this.looking;
+    await this.floorFile.settled();
   }
 
   private timeFrom(proven: readonly number[]): TrustedTime {

@@ -25,6 +25,11 @@ export class TimeFloorFile {
     }
   }
 
+  /** Resolves when nothing is under way. */
+  async settled(): Promise<void> {
+    await this.tail;
+  }
+
   /** Resolves when it is on the disk. */
   save(floorMs: number): Promise<void> {
     const write = this.tail.then(() =>

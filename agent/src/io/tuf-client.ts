@@ -1,6 +1,7 @@
 import type { KeyObject } from 'node:crypto';
 import {
   certificateTargetPath,
+  type InstallErrorCode,
   type ReleaseDescriptor,
   type ReleaseReference,
   releaseTargetPath,
@@ -21,6 +22,12 @@ import type { TufUpdate } from './tuf-update.js';
 const CERTIFIED_ROLE = 'certified';
 /** The role whose word on releases and server keys counts: the publisher's. */
 const PUBLISHER_ROLE = 'targets';
+
+/**
+ * What a look at a repository in the middle of its publication finds, too: the new timestamp beside the old root. So such
+ * a fault counts only when a second look finds it again.
+ */
+const TORN_LOOK: ReadonlySet<InstallErrorCode> = new Set(['TUF_SIGNATURE_INVALID', 'TUF_KEY_REVOKED', 'TUF_MISMATCH']);
 
 export interface TufClientOptions {
   /** Where metadata comes from, in order of preference: the next one is asked when one gives nothing (TUF_UNAVAILABLE). */
@@ -136,10 +143,7 @@ export class TufClient implements ReleaseSource {
     const sources = this.options.sources();
     for (const [index, source] of sources.entries()) {
       try {
-        return await this.trust.update(source, signal, async (update, session) => {
-          await this.learn(update, session);
-          return work(update, session);
-        });
+        return await this.updateFrom(source, signal, work);
       } catch (error) {
         const next = sources[index + 1];
         if (next === undefined || !(error instanceof InstallError) || error.code !== 'TUF_UNAVAILABLE') throw error;
@@ -147,6 +151,24 @@ export class TufClient implements ReleaseSource {
       }
     }
     throw new InstallError('TUF_UNAVAILABLE', 'no source of TUF metadata is configured');
+  }
+
+  private async updateFrom<T>(
+    source: MetadataSource,
+    signal: AbortSignal,
+    work: (update: TufUpdate, session: MetadataSession) => Promise<T>,
+  ): Promise<T> {
+    const once = () =>
+      this.trust.update(source, signal, async (update, session) => {
+        await this.learn(update, session);
+        return work(update, session);
+      });
+    try {
+      return await once();
+    } catch (error) {
+      if (!(error instanceof InstallError) || !TORN_LOOK.has(error.code)) throw error;
+      return once();
+    }
   }
 
   /** What every verified update teaches, whatever it was made for. */
