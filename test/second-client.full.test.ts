@@ -1,8 +1,10 @@
 import { execFile, spawn } from 'node:child_process';
+import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { decodeMessage, deviceTopic, type MessageKind } from '@vigie/protocol';
 import { chromium } from 'playwright-core';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { enrollBoard } from '../benchmarks/src/rig/board.js';
 import { waitFor } from '../benchmarks/src/rig/wait.js';
 import { House } from './support/house.js';
 
@@ -80,6 +82,46 @@ describe('clients that are not ours', () => {
     );
     expect(seen.stdout).not.toContain('forged');
   });
+
+  it("mosquitto's clients come in with a board's certificate and touch its own topics only", async () => {
+    const id = 'mosquitto-1';
+    const folder = house.rig.path(id);
+    await enrollBoard(house.server.httpsUrl, await house.server.client.enrollmentToken(), folder, id);
+    const identity = JSON.parse(readFileSync(join(folder, 'identity.json'), 'utf8')) as Record<string, string> & {
+      mqtt: { url: string };
+    };
+    const file = (name: string, text: string): string => {
+      writeFileSync(join(folder, name), text, { mode: 0o600 });
+      return join(folder, name);
+    };
+    const { hostname, port } = new URL(identity.mqtt.url);
+    const at = ['-h', hostname, '-p', port, '-V', 'mqttv311', '--cafile', file('ca.pem', identity.authorities[0])];
+    const own = [
+      ...at,
+      '--cert',
+      file('cert.pem', identity.certificate),
+      '--key',
+      file('key.pem', identity.privateKey),
+    ];
+    await house.server.client.assign(id, house.fp32.name, house.fp32.version);
+    const desired = await run('mosquitto_sub', [
+      ...[...own, '-i', id, '-C', '1', '-W', '20', '-t', deviceTopic(id, 'desired')],
+    ]);
+    expect(desired.stdout).toContain('payloadType');
+    /** Refused at login or at the subscription: whatever the client calls it, it hears nothing. */
+    const refused = async (args: string[]) => {
+      const heard = await run('mosquitto_sub', [...args, '-C', '1', '-W', '5']).catch(() => ({ stdout: '' }));
+      expect(heard.stdout).toBe('');
+    };
+    await refused([...own, '-i', id, '-t', deviceTopic(house.deviceId, 'desired')]);
+    await refused([...own, '-i', house.deviceId, '-t', deviceTopic(house.deviceId, 'desired')]);
+    await refused([...at, '-i', id, '-t', deviceTopic(id, 'desired')]);
+    const acknowledged = await run('mosquitto_pub', [
+      ...[...own, '-i', id, '-q', '1', '-d', '-t', deviceTopic(id, 'presence'), '-m'],
+      JSON.stringify({ bootId: '0f0f0f0f', online: true, at: new Date().toISOString() }),
+    ]);
+    expect(acknowledged.stdout).toContain('PUBACK');
+  }, 60_000);
 
   it('ffprobe and ffmpeg read the MJPEG stream', async () => {
     const url = house.board.client.streamUrl;

@@ -66,7 +66,7 @@ export class AedesBroker implements Broker {
     this.#plain.maxConnections = options.plain.maxConnections;
     const authority = new X509Certificate(options.secure.authority);
     this.#secure = createTlsServer(
-      { ...this.#context(options.secure.credentials), handshakeTimeout: 10_000 },
+      { ...this.#context(options.secure.credentials), handshakeTimeout: 30_000 },
       (socket) => this.#acceptBoard(socket, authority),
     );
     this.#secure.maxConnections = options.secure.maxConnections;

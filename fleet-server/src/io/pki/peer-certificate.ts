@@ -14,6 +14,17 @@ const CLIENT_AUTH = '1.3.6.1.5.5.7.3.2';
  * says only the last of several faults, and is remembered in a session that is taken up again. Expiry is left to the caller.
  */
 export function readPeer(socket: TLSSocket, authority: X509Certificate): Peer {
+  const known = judged.get(socket);
+  if (known !== undefined) return known;
+  const peer = judge(socket, authority);
+  judged.set(socket, peer);
+  return peer;
+}
+
+/** The certificate of a connection never changes, and many requests may come over one. */
+const judged = new WeakMap<TLSSocket, Peer>();
+
+function judge(socket: TLSSocket, authority: X509Certificate): Peer {
   const certificate = socket.getPeerX509Certificate();
   if (certificate === undefined) return 'none';
   const deviceId = SUBJECT.exec(certificate.subject)?.[1];
