@@ -72,7 +72,7 @@ describe('a board that is offered a bad release', () => {
     fleet = await ForgedFleet.start();
     const [httpPort] = await freePorts(1);
     const directory = rig.path('board');
-    await enrollBoard(fleet.httpUrl, 'a-token-that-nobody-checks', directory, fleet.deviceId);
+    await enrollBoard(fleet.httpsUrl, fleet.token, directory, fleet.deviceId);
     board = await startBoard(rig, {
       directory,
       httpPort,

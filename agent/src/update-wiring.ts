@@ -3,6 +3,8 @@ import { openPackageDirectory } from '@vigie/models/package/package';
 import { PackageError } from '@vigie/models/package/package-error';
 import type { Event, ReleaseReference, Telemetry } from '@vigie/protocol';
 import { ChunkDelivery } from './io/delivery/chunk-delivery.js';
+import type { HttpOpen } from './io/delivery/http-open.js';
+import { HttpsChunkTransport } from './io/delivery/https-chunk-transport.js';
 import { MqttChunkTransport } from './io/delivery/mqtt-chunk-transport.js';
 import { FleetConnection } from './io/fleet-connection.js';
 import { readGolden } from './io/golden-reader.js';
@@ -86,19 +88,7 @@ export async function startUpdater(dependencies: UpdaterDependencies): Promise<U
           messageTimeoutMs: timing.messageMs,
           resendMs: timing.resendMs,
         });
-  const quietMs = timing.messageMs ?? dependencies.delivery?.stallMs;
-  const delivery =
-    fleet === null
-      ? null
-      : new ChunkDelivery({
-          deviceId: fleet.deviceId,
-          dataDirectory,
-          board: dependencies.delivery ?? UNRESTRICTED,
-          transports: [new MqttChunkTransport({ link: fleet.link, clock, random: Math.random, quietMs })],
-          clock,
-          now: () => fleet.trustedNow(),
-          log,
-        });
+  const delivery = fleet === null ? null : deliveryOf(dependencies, fleet);
   const slots = new SlotStore({ dataDirectory, bundledDirectory: dependencies.bundledPackage, delivery });
   const bundled = await openBundled(dependencies);
   const cleanups: (() => void)[] = [];
@@ -223,6 +213,27 @@ export async function startUpdater(dependencies: UpdaterDependencies): Promise<U
       await fleet?.close();
     },
   };
+}
+
+/** Both ways by which chunks come, under the board's own rules. */
+function deliveryOf(
+  { delivery, identity, clock, dataDirectory, log, timing }: UpdaterDependencies,
+  fleet: FleetConnection,
+) {
+  const common = { clock, random: Math.random, quietMs: timing?.messageMs ?? delivery?.stallMs };
+  const open: HttpOpen = (url, options) => fleet.https.open(url, options);
+  return new ChunkDelivery({
+    deviceId: fleet.deviceId,
+    dataDirectory,
+    board: delivery ?? UNRESTRICTED,
+    transports: [
+      new MqttChunkTransport({ link: fleet.link, ...common }),
+      new HttpsChunkTransport({ open, baseUrl: (identity as Identity).https.url, ...common }),
+    ],
+    clock,
+    now: () => fleet.trustedNow(),
+    log,
+  });
 }
 
 const UNRESTRICTED = { transport: 'auto', maxBytesPerSecond: 0, monthlyBytes: 0, metered: false } as const;

@@ -29,18 +29,46 @@ export const ServerConfig = Type.Object(
     ),
     http: Type.Object(
       {
-        host: Host('address the API listens on; loopback only until TLS is built in'),
+        host: Host('address the API listens on without TLS; loopback only'),
         port: Port(8080, 'TCP port; 0 takes a free one'),
         publicUrl: Url('https?', 'the API as operators reach it'),
       },
       { ...Strict, default: {} },
     ),
+    https: Type.Object(
+      {
+        host: Host('address the API listens on with TLS: operators by token, boards by certificate, enrolment'),
+        port: Port(8443, 'TCP port; 0 takes a free one'),
+        publicUrl: Url('https', 'the server as boards reach it; handed out at enrolment'),
+      },
+      { ...Strict, default: {} },
+    ),
     mqtt: Type.Object(
       {
-        host: Host('address the broker listens on; loopback only until TLS is built in'),
+        host: Host('address the broker listens on without TLS, for operators; loopback only'),
         port: Port(1883, 'TCP port; 0 takes a free one'),
-        publicUrl: Url('mqtts?', 'the broker as boards reach it; handed out at enrolment'),
+        maxConnections: Whole(1000, 1, 1_000_000, 'open connections'),
+      },
+      { ...Strict, default: {} },
+    ),
+    mqtts: Type.Object(
+      {
+        host: Host('address the broker listens on for boards: mutual TLS'),
+        port: Port(8883, 'TCP port; 0 takes a free one'),
+        publicUrl: Url('mqtts', 'the broker as boards reach it; handed out at enrolment'),
         maxConnections: Whole(20_000, 1, 1_000_000, 'open connections'),
+      },
+      { ...Strict, default: {} },
+    ),
+    tls: Type.Object(
+      {
+        names: Type.Array(Type.String({ pattern: '^[0-9A-Za-z.:_-]+$', maxLength: 253 }), {
+          default: [],
+          maxItems: 32,
+          description: "further host names and addresses in the server's certificate",
+        }),
+        deviceDays: Whole(365, 1, 3650, "life of a board's certificate, days"),
+        renewalGraceDays: Whole(30, 0, 3650, 'a certificate may still be renewed so long after its expiry, days'),
       },
       { ...Strict, default: {} },
     ),
@@ -93,8 +121,8 @@ export function parseConfig(document: unknown, origin: string): ServerConfig {
   for (const part of ['http', 'mqtt'] as const) {
     if (!isLoopback(config[part].host)) {
       throw new ConfigError(
-        `${origin}: ${part}.host: ${JSON.stringify(config[part].host)} is beyond loopback and TLS is not built in yet; ` +
-          `keep 127.0.0.1 and let a TLS proxy listen in front, naming it in ${part}.publicUrl`,
+        `${origin}: ${part}.host: ${JSON.stringify(config[part].host)} is beyond loopback, and ${part} is without TLS; ` +
+          `keep 127.0.0.1 and set ${part}s.host, which asks for a certificate or token`,
       );
     }
   }

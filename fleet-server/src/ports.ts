@@ -40,10 +40,20 @@ export interface Broker {
 /** Who is at the other end of an MQTT connection. */
 export type Principal = { kind: 'device'; deviceId: string } | { kind: 'operator' };
 
+/** A board's certificate that the fleet's authority signed. */
+export interface PeerCertificate {
+  deviceId: string;
+  /** 32 lower-case hex digits. */
+  serial: string;
+  expiresAt: Date;
+}
+
 export interface Credentials {
   clientId: string;
   username: string;
   password: Buffer;
+  /** Of a connection by mutual TLS; null on the plain listener. */
+  certificate: PeerCertificate | null;
 }
 
 /** Judges a login; null refuses it. */

@@ -178,11 +178,7 @@ describe('restart', () => {
     await server.close();
     server = await start(directory);
     api = new Api(server.httpUrl, api.token);
-    const board = await Listener.connect(server.mqttUrl, {
-      clientId: 'board-1',
-      username: 'board-1',
-      password: enrolled.mqtt.password,
-    });
+    const board = await Listener.device({ ...enrolled, mqtt: { url: server.mqttsUrl } });
     expect(openDesired(await board.fetch(deviceTopic('board-1', 'desired')))).toMatchObject({
       generation: 2,
       release: { digest: int8.digest },

@@ -1,8 +1,9 @@
 import { createPublicKey, generateKeyPairSync, type KeyObject } from 'node:crypto';
 import { readFile } from 'node:fs/promises';
-import { createServer as createHttpServer, type Server as HttpServer } from 'node:http';
-import { type AddressInfo, createServer, type Server } from 'node:net';
+import { createServer as createHttpsServer, type Server as HttpsServer } from 'node:https';
+import type { AddressInfo } from 'node:net';
 import { join } from 'node:path';
+import { createServer as createTlsServer, type Server } from 'node:tls';
 import { chunksOf, describePackage } from '@vigie/models/package/descriptor';
 import { sha256Hex } from '@vigie/models/package/digest';
 import { openPackageDirectory } from '@vigie/models/package/package';
@@ -11,6 +12,7 @@ import {
   type Desired,
   decodeMessage,
   deviceTopic,
+  type EnrollRequest,
   type EnrollResponse,
   encodeMessage,
   PAYLOAD_TYPE,
@@ -22,6 +24,7 @@ import {
   tufTopic,
 } from '@vigie/protocol';
 import { Aedes } from 'aedes';
+import { TestAuthority } from '../../agent/test/test-authority.js';
 import { metadataHead, newTufKey, signMetadata, type TufKey } from './tuf-forge.js';
 
 export interface ForgedRelease {
@@ -32,7 +35,7 @@ export interface ForgedRelease {
 
 /**
  * A fleet in the test's own hands: a broker, TUF metadata and signed desired states, written to the wire contract and
- * not by the fleet server, so that it can lie as no server of ours would. A board enrols over HTTP as with the real one.
+ * not by the fleet server, so that it can lie as no server of ours would. A board enrols over HTTPS as with the real one.
  */
 export class ForgedFleet {
   readonly reports: Reported[] = [];
@@ -40,7 +43,8 @@ export class ForgedFleet {
   readonly violations: string[] = [];
   readonly #broker: Aedes;
   readonly #sockets: Server;
-  readonly #http: HttpServer;
+  readonly #https: HttpsServer;
+  readonly #authority: TestAuthority;
   readonly #desiredKey: KeyObject;
   readonly #keys: Record<'root' | 'targets' | 'snapshot' | 'timestamp', TufKey>;
   readonly #targets: Record<string, { length: number; hashes: { sha256: string } }> = {};
@@ -48,11 +52,21 @@ export class ForgedFleet {
   #version = 0;
   #generation = 0;
 
-  private constructor(broker: Aedes) {
+  private constructor(broker: Aedes, authority: TestAuthority, server: { key: string; cert: string }) {
     this.#broker = broker;
-    this.#sockets = createServer(broker.handle);
-    this.#http = createHttpServer((_request, response) => {
-      response.writeHead(200, { 'content-type': 'application/json' }).end(JSON.stringify(this.#enrolment()));
+    this.#authority = authority;
+    const tls = { ...server, ca: authority.certificate, requestCert: true };
+    this.#sockets = createTlsServer({ ...tls, rejectUnauthorized: true }, broker.handle);
+    this.#https = createHttpsServer({ ...tls, rejectUnauthorized: false }, (request, response) => {
+      let text = '';
+      request.on('data', (bytes) => {
+        text += bytes;
+      });
+      request.once('end', async () => {
+        const { csr } = JSON.parse(text) as EnrollRequest;
+        response.writeHead(200, { 'content-type': 'application/json' });
+        response.end(JSON.stringify(await this.#enrolment(csr)));
+      });
     });
     this.#desiredKey = generateKeyPairSync('ed25519').privateKey;
     this.#keys = { root: newTufKey(), targets: newTufKey(), snapshot: newTufKey(), timestamp: newTufKey() };
@@ -67,16 +81,22 @@ export class ForgedFleet {
   readonly deviceId = 'forged-board';
 
   static async start(): Promise<ForgedFleet> {
-    const fleet = new ForgedFleet(await Aedes.createBroker());
-    for (const server of [fleet.#sockets, fleet.#http]) {
+    const authority = await TestAuthority.create();
+    const fleet = new ForgedFleet(await Aedes.createBroker(), authority, await authority.server());
+    for (const server of [fleet.#sockets, fleet.#https]) {
       await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
     }
     await fleet.publishTuf();
     return fleet;
   }
 
-  get httpUrl(): string {
-    return `http://127.0.0.1:${(this.#http.address() as AddressInfo).port}`;
+  get httpsUrl(): string {
+    return `https://127.0.0.1:${(this.#https.address() as AddressInfo).port}`;
+  }
+
+  /** Any secret will do here; by the fingerprint the board knows this fleet. */
+  get token(): string {
+    return `a-token-that-nobody-checks.${this.#authority.fingerprint}`;
   }
 
   /** Puts a package (a folder) on offer: chunks, descriptor, target. */
@@ -146,15 +166,18 @@ export class ForgedFleet {
   async close(): Promise<void> {
     await new Promise<void>((resolve) => this.#broker.close(() => resolve()));
     await new Promise((resolve) => this.#sockets.close(resolve));
-    this.#http.closeAllConnections();
-    await new Promise((resolve) => this.#http.close(resolve));
+    this.#https.closeAllConnections();
+    await new Promise((resolve) => this.#https.close(resolve));
   }
 
-  #enrolment(): EnrollResponse {
+  async #enrolment(csr: string): Promise<EnrollResponse> {
     const { port } = this.#sockets.address() as AddressInfo;
     return {
       deviceId: this.deviceId,
-      mqtt: { url: `mqtt://127.0.0.1:${port}`, username: this.deviceId, password: 'any will do on this broker' },
+      certificate: await this.#authority.sign(this.deviceId, csr),
+      authorities: [this.#authority.certificate],
+      mqtt: { url: `mqtts://127.0.0.1:${port}` },
+      https: { url: this.httpsUrl },
       serverKeys: [publicPem(this.#desiredKey)],
       tufRoot: this.#rootText(),
     };

@@ -14,7 +14,9 @@ import type { Clock } from '../ports.js';
 import { CommandGate } from '../update/commands.js';
 import type { Log, ReleaseSource } from '../update/ports.js';
 import type { UpdateStatus } from '../update/status.js';
-import { type Identity, trustedKeysOf, tufDirectory } from './identity.js';
+import { CertificateRenewal } from './certificate-renewal.js';
+import { FleetHttps } from './fleet-https.js';
+import { CurrentIdentity, type Identity, trustedKeysOf, tufDirectory } from './identity.js';
 import { MqttLink } from './mqtt-link.js';
 import { Outbox, type OutboxKind } from './outbox.js';
 import { TufClient } from './tuf-client.js';
@@ -48,11 +50,14 @@ export interface FleetListener {
 /** Everything a board says to its fleet and hears from it: one link, one outbox, one sequence counter. */
 export class FleetConnection {
   readonly link: MqttLink;
+  /** The fleet server by mutual TLS. */
+  readonly https: FleetHttps;
   readonly outbox: Outbox;
   readonly releases: ReleaseSource;
   readonly trustedKeys: readonly KeyObject[];
   readonly deviceId: string;
   private readonly commands: CommandGate;
+  private readonly renewal: CertificateRenewal;
   private listener: FleetListener | null = null;
   private sequence = 0;
   private telemetrySequence = 0;
@@ -64,7 +69,11 @@ export class FleetConnection {
     this.deviceId = identity.deviceId;
     this.trustedKeys = trustedKeysOf(identity);
     this.commands = new CommandGate(identity.deviceId, this.trustedKeys);
-    this.link = new MqttLink({ ...identity.mqtt, deviceId: identity.deviceId, bootId, log });
+    const current = new CurrentIdentity(identity, dataDirectory);
+    const credentials = () => current.value;
+    this.link = new MqttLink({ url: identity.mqtt.url, credentials, deviceId: identity.deviceId, bootId, log });
+    this.https = new FleetHttps({ baseUrl: identity.https.url, credentials });
+    this.renewal = new CertificateRenewal({ current, https: this.https, clock, now: () => this.trustedNow(), log });
     this.outbox = new Outbox({
       directory: join(dataDirectory, 'outbox'),
       bootId,
@@ -101,6 +110,7 @@ export class FleetConnection {
       listener.connected();
     });
     link.start();
+    this.renewal.start();
     this.arm();
   }
 
@@ -145,6 +155,8 @@ export class FleetConnection {
     this.cancelTimer();
     await this.outbox.settled();
     await this.link.stop();
+    await this.renewal.stop();
+    this.https.close();
     await this.outbox.close();
   }
 

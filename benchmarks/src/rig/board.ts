@@ -42,7 +42,7 @@ export function boardConfig(options: BoardOptions): string {
   ].join('\n');
 }
 
-/** Trades an enrolment token for the board's identity, kept in its data folder. */
+/** Trades an enrolment token for the board's identity, kept in its data folder. `serverUrl`: `https://host:port`. */
 export async function enrollBoard(
   serverUrl: string,
   token: string,

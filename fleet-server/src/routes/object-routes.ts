@@ -63,7 +63,7 @@ async function send(
   sha256: string,
   part: { offset: number; length: number },
 ): Promise<FastifyReply> {
-  const place = objects.enter(readerOf(request));
+  const place = objects.enter(request.device);
   if (!place.ok) {
     for (const name of ['content-length', 'content-range', 'etag', 'cache-control']) reply.removeHeader(name);
     return sendProblem(reply, 'SERVER_BUSY', 'too many transfers at the same time; come back later');
@@ -76,9 +76,4 @@ async function send(
     place.leave();
     throw error;
   }
-}
-
-/** The board whose certificate the connection has; null for an operator. */
-function readerOf(request: FastifyRequest): string | null {
-  return (request as FastifyRequest & { device?: string | null }).device ?? null;
 }
