@@ -12,7 +12,6 @@ import { Rig } from '../benchmarks/src/rig/rig.js';
 import { pause, waitFor } from '../benchmarks/src/rig/wait.js';
 import { RestlessProxy, SlowLink, slowLinkObstacle } from './support/slow-link.js';
 
-const DEVICE = 'slow-board';
 const obstacle = slowLinkObstacle();
 if (obstacle !== null) console.warn(`skipped: ${obstacle}`);
 
