@@ -106,6 +106,13 @@ export const ConfigSchema = Type.Object(
         maximum: 120,
         default: 10,
       }),
+      spare: Type.Boolean({
+        title: 'Spare child',
+        description:
+          'Keep one more inference process without a model (about 60 MB), so that a new model is live sooner. Only on an ' +
+          'enrolled board with memory to spare.',
+        default: true,
+      }),
     }),
     detect: section('Detection', {
       threshold: Type.Number({

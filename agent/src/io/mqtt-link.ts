@@ -31,7 +31,10 @@ export class LinkDownError extends Error {
   readonly code = 'LINK_DOWN';
 }
 
-type Listener = (payload: Uint8Array) => void;
+interface Listener {
+  take(payload: Uint8Array): void;
+  tooLarge?(bytes: number): void;
+}
 
 /**
  * The board's one connection, by MQTT 3.1.1 with a clean session: birth and last will on the presence topic,
@@ -131,7 +134,12 @@ export class MqttLink implements Link {
   }
 
   /** Registers the listener at once; the subscription is made as soon as there is a connection, and after each reconnect. */
-  async subscribe(topic: string, listener: Listener): Promise<() => Promise<void>> {
+  async subscribe(
+    topic: string,
+    take: (payload: Uint8Array) => void,
+    tooLarge?: (bytes: number) => void,
+  ): Promise<() => Promise<void>> {
+    const listener: Listener = { take, tooLarge };
     const present = this.listeners.get(topic);
     if (present === undefined) this.listeners.set(topic, new Set([listener]));
     else present.add(listener);
@@ -181,11 +189,12 @@ export class MqttLink implements Link {
   private deliver(topic: string, payload: Buffer): void {
     if (payload.length > MAX_MESSAGE_BYTES) {
       this.options.log.warn({ topic, bytes: payload.length }, 'message over the limit ignored');
+      for (const listener of [...(this.listeners.get(topic) ?? [])]) listener.tooLarge?.(payload.length);
       return;
     }
     for (const listener of [...(this.listeners.get(topic) ?? [])]) {
       try {
-        listener(payload);
+        listener.take(payload);
       } catch (error) {
         this.options.log.error({ topic, err: (error as Error).message }, 'a listener failed');
       }

@@ -158,6 +158,10 @@ export class SlotStore implements PackageStore {
     return { directory, open };
   }
 
+  async digests(): Promise<string[]> {
+    return (await this.disk.list(this.slots).catch(() => [])).map(({ name }) => name);
+  }
+
   async keepOnly(digests: readonly string[]): Promise<void> {
     this.surveyed = null;
     for (const { name } of await this.disk.list(this.slots).catch(() => [])) {

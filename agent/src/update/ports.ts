@@ -15,10 +15,20 @@ export interface Log {
   error(fields: object, message: string): void;
 }
 
-/** The publisher's signed word on a release. */
+/** The publisher's and the gate's signed word on a release. */
 export interface ReleaseSource {
-  /** Throws InstallError TUF_*, TARGET_UNKNOWN or DESCRIPTOR_INVALID. */
+  /**
+   * The descriptor of a release that is listed, and certified for this board's class. Throws InstallError TUF_*,
+   * TARGET_UNKNOWN, RELEASE_WITHDRAWN, DIGEST_MISMATCH, NOT_CERTIFIED or DESCRIPTOR_INVALID.
+   */
   describe(release: ReleaseReference, signal: AbortSignal): Promise<ReleaseDescriptor>;
+  /**
+   * Does verified, unexpired metadata no longer list this release? False while nothing is known. Ask only about releases
+   * that came from the fleet: the bundled package is on no list.
+   */
+  isWithdrawn(release: ReleaseReference): Promise<boolean>;
+  /** Calls back after each update that was verified; returns a function that ends it. */
+  onRefresh(listener: () => void): () => void;
 }
 
 /** A package on the disk, checked whole. */
@@ -29,6 +39,10 @@ export interface StoredPackage {
 
 /** Packages on the disk, one folder per digest. */
 export interface PackageStore {
+  /** A package that is there and all that its digest says; null otherwise. */
+  open(digest: string): Promise<StoredPackage | null>;
+  /** What the folders are called; whether they hold that is for `open` to say. */
+  digests(): Promise<string[]>;
   /**
    * Bytes that this package's folder does not hold yet, those of them that lie nowhere on this disk and must be fetched, and free
    * bytes of the disk. Throws InstallError DESCRIPTOR_INVALID, DISK_ERROR.
@@ -53,15 +67,18 @@ export interface PackageStore {
   keepOnly(digests: readonly string[]): Promise<void>;
 }
 
-/** A golden frame in the model's own size. */
+/** A golden frame, in the picture's own size (`content`: all of it) or fitted to the model's. */
 export interface GoldenPicture {
   golden: GoldenFrame;
   frame: PlanarFrame;
   content: ContentRectangle;
 }
 
-/** Decodes the golden frames of a package. Throws InstallError PACKAGE_INVALID. */
-export type ReadGolden = (stored: StoredPackage) => Promise<GoldenPicture[]>;
+/** Golden frames in the manifest's order; those of a board are decoded one by one as they are asked for. */
+export type GoldenPictures = Iterable<GoldenPicture> | AsyncIterable<GoldenPicture>;
+
+/** Decodes the golden frames of a package. It, or a step through its result, throws InstallError PACKAGE_INVALID. */
+export type ReadGolden = (stored: StoredPackage) => Promise<GoldenPictures>;
 
 /** Keeps the state over a restart: atomically, newest wins. */
 export interface StateStore {
