@@ -3,6 +3,8 @@ import { openPackageDirectory } from '@vigie/models/package/package';
 import { PackageError } from '@vigie/models/package/package-error';
 import type { Event, Telemetry } from '@vigie/protocol';
 import { ChunkDelivery } from './io/delivery/chunk-delivery.js';
+import type { HttpOpen } from './io/delivery/http-open.js';
+import { HttpsChunkTransport } from './io/delivery/https-chunk-transport.js';
 import { MqttChunkTransport } from './io/delivery/mqtt-chunk-transport.js';
 import type { FileSystem } from './io/file-system.js';
 import { FleetConnection, type FleetConnectionOptions } from './io/fleet-connection.js';
@@ -101,20 +103,7 @@ export async function startUpdater(dependencies: UpdaterDependencies): Promise<U
           messageTimeoutMs: timing.messageMs,
           resendMs: timing.resendMs,
         });
-  const quietMs = timing.messageMs ?? dependencies.delivery?.stallMs;
-  const delivery =
-    fleet === null
-      ? null
-      : new ChunkDelivery({
-          deviceId: fleet.deviceId,
-          dataDirectory,
-          disk: dependencies.files,
-          board: dependencies.delivery ?? UNRESTRICTED,
-          transports: [new MqttChunkTransport({ link: fleet.link, clock, random: Math.random, quietMs })],
-          clock,
-          now: () => fleet.trustedNow().ms,
-          log,
-        });
+  const delivery = fleet === null ? null : deliveryOf(dependencies, fleet);
   const slots = new SlotStore({
     disk: dependencies.files,
     dataDirectory,
@@ -235,6 +224,28 @@ export async function startUpdater(dependencies: UpdaterDependencies): Promise<U
       await fleet?.close();
     },
   };
+}
+
+/** Both ways by which chunks come, under the board's own rules. */
+function deliveryOf(
+  { delivery, identity, clock, dataDirectory, log, timing, files }: UpdaterDependencies,
+  fleet: FleetConnection,
+) {
+  const common = { clock, random: Math.random, quietMs: timing?.messageMs ?? delivery?.stallMs };
+  const open: HttpOpen = (url, options) => fleet.https.open(url, options);
+  return new ChunkDelivery({
+    deviceId: fleet.deviceId,
+    dataDirectory,
+    board: delivery ?? UNRESTRICTED,
+    transports: [
+      new MqttChunkTransport({ link: fleet.link, ...common }),
+      new HttpsChunkTransport({ open, baseUrl: (identity as Identity).https.url, ...common }),
+    ],
+    clock,
+    now: () => fleet.trustedNow().ms,
+    log,
+    disk: files,
+  });
 }
 
 const UNRESTRICTED = { transport: 'auto', maxBytesPerSecond: 0, monthlyBytes: 0, metered: false } as const;

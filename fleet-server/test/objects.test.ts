@@ -1,12 +1,13 @@
 import { readdir, readFile, rm } from 'node:fs/promises';
 import { request } from 'node:http';
+import { request as httpsRequest } from 'node:https';
 import { join } from 'node:path';
 import { Readable } from 'node:stream';
 import type { RunningServer } from '@vigie/fleet-server/main';
 import { ObjectAccess } from '@vigie/fleet-server/services/object-access';
 import type { ReleaseDescriptor } from '@vigie/protocol';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { Api, dataFolder, dropTemplate, repository, sha256, start, ZOO, zooPackage } from './server-fixture.js';
+import { Api, dataFolder, dropTemplate, repository, sha256, start, tlsOf, ZOO, zooPackage } from './server-fixture.js';
 
 let directory: string;
 let server: RunningServer;
@@ -93,6 +94,23 @@ describe('objects by HTTP', () => {
     expect((await get('0'.repeat(64))).status).toBe(404);
     expect((await get('../keys')).status).toBe(404);
     expect((await get('abc')).status).toBe(400);
+  });
+
+  it('are for boards with a certificate that counts, over TLS', async () => {
+    const board = await api.enroll('object-board');
+    const status = (tls: object) =>
+      new Promise<number>((resolve, reject) => {
+        const url = `${server.httpsUrl}/api/v1/objects/${sha256(model)}`;
+        const asked = httpsRequest(url, { ...tls, agent: false, headers: { range: 'bytes=0-99' } }, (response) => {
+          response.resume();
+          resolve(response.statusCode ?? 0);
+        });
+        asked.on('error', reject);
+        asked.end();
+      });
+    const { ca, ...own } = tlsOf(board);
+    expect(await status({ ca, ...own })).toBe(206);
+    expect(await status({ ca })).toBe(401);
   });
 
   it('are read on although a reader went away in the middle', async () => {

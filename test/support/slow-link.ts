@@ -1,4 +1,5 @@
 import { execFileSync } from 'node:child_process';
+import { mkdirSync, rmSync, writeFileSync } from 'node:fs';
 import { createServer, connect as dial, type Server, type Socket } from 'node:net';
 
 /** Why no slow link can be made here; null: it can. */
@@ -16,7 +17,7 @@ export function slowLinkObstacle(): string | null {
 }
 
 /**
- * A network namespace for a board behind a link of so many kbit/s each way (veth and tbf: netem is in few kernels). tbf also cuts
+ * A network namespace for a board (where `localhost` is the host beyond the link) behind a link of so many kbit/s each way (veth and tbf: netem is in few kernels). tbf also cuts
  * segmentation offload's giant packets into what a wire would carry, so that the interface counts what a wire would count.
  */
 export class SlowLink {
@@ -33,6 +34,9 @@ export class SlowLink {
     const net = `10.${200 + (id % 50)}.${(id >> 3) % 250}`;
     this.hostAddress = `${net}.1`;
     const tbf = ['root', 'tbf', 'rate', `${kbitPerSecond}kbit`, 'burst', '3200', 'limit', '65536'];
+    // Seen by programs in the namespace only: the server's certificate is for this name.
+    mkdirSync(this.names, { recursive: true });
+    writeFileSync(`${this.names}/hosts`, `${this.hostAddress} localhost\n`);
     run('ip', 'netns', 'add', this.namespace);
     run('ip', 'link', 'add', this.outside, 'type', 'veth', 'peer', 'name', this.inside, 'netns', this.namespace);
     run('ip', 'addr', 'add', `${this.hostAddress}/24`, 'dev', this.outside);
@@ -42,6 +46,10 @@ export class SlowLink {
     this.within('ip', 'link', 'set', 'lo', 'up');
     run('tc', 'qdisc', 'add', 'dev', this.outside, ...tbf);
     this.within('tc', 'qdisc', 'add', 'dev', this.inside, ...tbf);
+  }
+
+  private get names(): string {
+    return `/etc/netns/${this.namespace}`;
   }
 
   /** What puts a command into the board's namespace. */
@@ -57,6 +65,7 @@ export class SlowLink {
   }
 
   close(): void {
+    rmSync(this.names, { recursive: true, force: true });
     run('ip', 'netns', 'del', this.namespace);
     try {
       run('ip', 'link', 'del', this.outside);

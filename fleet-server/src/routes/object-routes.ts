@@ -1,3 +1,4 @@
+import { TLSSocket } from 'node:tls';
 import { type Static, Type } from '@sinclair/typebox';
 import { Sha256 } from '@vigie/protocol';
 import type { FastifyContextConfig, FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
@@ -7,6 +8,8 @@ import { sendProblem } from './problem.js';
 
 const ObjectParams = Type.Object({ sha256: Sha256 });
 
+/** Longest TLS record, bytes. */
+const RECORD_BYTES = 4096;
 /** A reader that takes nothing for so long loses its place, ms. */
 const STALLED_MS = 60_000;
 
@@ -63,12 +66,15 @@ async function send(
   sha256: string,
   part: { offset: number; length: number },
 ): Promise<FastifyReply> {
-  const place = objects.enter(readerOf(request));
+  const place = objects.enter(request.device);
   if (!place.ok) {
     for (const name of ['content-length', 'content-range', 'etag', 'cache-control']) reply.removeHeader(name);
     return sendProblem(reply, 'SERVER_BUSY', 'too many transfers at the same time; come back later');
   }
   reply.raw.once('close', place.leave);
+  // A TLS record counts only when all of it is there: of long ones more is lost with a cut.
+  const { socket } = request.raw;
+  if (socket instanceof TLSSocket) socket.setMaxSendFragment(RECORD_BYTES);
   reply.raw.setTimeout(STALLED_MS, () => reply.raw.destroy());
   try {
     return reply.send(await objects.read(sha256, part));
@@ -76,9 +82,4 @@ async function send(
     place.leave();
     throw error;
   }
-}
-
-/** The board whose certificate the connection has; null for an operator. */
-function readerOf(request: FastifyRequest): string | null {
-  return (request as FastifyRequest & { device?: string | null }).device ?? null;
 }

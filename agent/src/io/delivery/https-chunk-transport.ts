@@ -25,6 +25,7 @@ export interface HttpsChunkTransportOptions {
 
 /** No server makes a board wait longer, ms. */
 const LONGEST_WAIT_MS = 3_600_000;
+const FIRST_SLICE_BYTES = 65_536;
 /** Times that one chunk may come with other bytes. */
 const MAX_CORRUPT = 3;
 
@@ -53,10 +54,28 @@ export class HttpsChunkTransport implements ChunkTransport {
       const { sha256 } = chunk.file;
       files.set(sha256, [...(files.get(sha256) ?? []), chunk]);
     }
+    const slice = new SliceSize();
     for (const [sha256, chunks] of files) {
       chunks.sort((a, b) => a.file.offset - b.file.offset);
-      await new FileFetch(this.options, sha256, new RangeAssembler(chunks), context).run();
+      await new FileFetch(this.options, sha256, new RangeAssembler(chunks), slice, context).run();
     }
+  }
+}
+
+/**
+ * How much to ask for in one request. A long answer over a slow link lets TCP fill every queue on the way until packets are dropped;
+ * what had come behind a gap is then lost with the connection. Short answers never get that far, and on a fast link they grow.
+ */
+class SliceSize {
+  bytes = FIRST_SLICE_BYTES;
+
+  came(tookMs: number): void {
+    if (tookMs < 1000) this.bytes = Math.min(this.bytes * 2, 64 * FIRST_SLICE_BYTES);
+    else if (tookMs > 4000) this.bytes = Math.max(this.bytes / 2, FIRST_SLICE_BYTES / 2);
+  }
+
+  broke(): void {
+    this.bytes = Math.min(this.bytes, FIRST_SLICE_BYTES);
   }
 }
 
@@ -73,6 +92,7 @@ class FileFetch {
     private readonly options: HttpsChunkTransportOptions,
     private readonly sha256: string,
     private readonly assembler: RangeAssembler,
+    private readonly slice: SliceSize,
     private readonly context: FetchContext,
   ) {
     this.quietMs = options.quietMs ?? 20_000;
@@ -87,11 +107,15 @@ class FileFetch {
     let failures = 0;
     for (let range = this.assembler.missing; range !== null; range = this.assembler.missing) {
       try {
-        await this.transfer({ start: range.start, end: Math.min(range.end, range.start + meter.sliceBytes) });
+        const most = Math.min(meter.sliceBytes, this.slice.bytes);
+        const askedAt = clock.now();
+        await this.transfer({ start: range.start, end: Math.min(range.end, range.start + most) });
+        this.slice.came(clock.now() - askedAt);
       } catch (error) {
         signal.throwIfAborted();
         if (this.refusal !== null) throw this.refusal.error;
         if (!(error instanceof TryAgain)) throw error;
+        this.slice.broke();
         const reached = this.assembler.missing?.start ?? Number.POSITIVE_INFINITY;
         failures = reached > furthest ? 1 : failures + 1;
         furthest = Math.max(furthest, reached);
