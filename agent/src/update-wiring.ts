@@ -98,6 +98,7 @@ export async function startUpdater(dependencies: UpdaterDependencies): Promise<U
           bootId,
           messageTimeoutMs: timing.messageMs,
           resendMs: timing.resendMs,
+          diskRetryMs: timing.retryMs?.longest,
         });
   const delivery =
     fleet === null
