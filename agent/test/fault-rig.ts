@@ -140,7 +140,7 @@ export class FaultRig {
       hit();
     });
     await this.assign(this.scenario.state === 'IDLE' ? null : this.wanted, this.scenario.desired);
-    await until(`the state ${this.scenario.state}`, () => done).catch((error: Error) => {
+    await until(`the state ${this.scenario.state}`, () => done, 60_000).catch((error: Error) => {
       throw new Error(`${error.message}; ${JSON.stringify(board.updater.status())}`);
     });
   }
@@ -180,7 +180,7 @@ export class FaultRig {
         const status = this.board?.updater.status();
         return status?.phase === phase && status.active?.release.version === ends && status.active.framesRun > 3;
       },
-      25_000,
+      60_000,
     ).catch((error: Error) => {
       throw new Error(`${error.message}; ${JSON.stringify(this.board?.updater.status())}`);
     });
