@@ -1,15 +1,13 @@
 import { expect, test } from 'vitest';
 import { FaultRig, pooled, SCENARIOS, type Scenario } from './fault-rig.js';
 import { until } from './fleet-fixture.js';
-import { converge, distinct, type Recovery, recordInstall, recover } from './install-cuts.js';
+import { converge, distinct, recordInstall, recoverAll } from './install-cuts.js';
 import { RecordingFileSystem } from './recording-file-system.js';
 
 test('every disk that a power cut in an install may leave is taken to the wanted model by its fleet', async () => {
-  const { disk, rig } = await recordInstall();
-  const recoveries: Recovery[] = [];
-  for (const { index, cut, tree } of disk.cuts()) {
-    recoveries.push({ index, cut, tree, version: await recover(rig, tree, `${index} ${JSON.stringify(cut)}`) });
-  }
+  const recording = await recordInstall();
+  const { rig } = recording;
+  const recoveries = await recoverAll(recording);
   const all = distinct(recoveries);
   for (const { index, cut, tree } of all)
     await converge(rig, tree, `cut before operation ${index}, ${JSON.stringify(cut)}`);

@@ -1,6 +1,5 @@
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import type { DiskOperation } from './disk-model.js';
-import { converge, distinct, type Recording, type Recovery, recordInstall, recover } from './install-cuts.js';
+import { converge, distinct, type Recording, recordInstall, recoverAll } from './install-cuts.js';
 
 let recording: Recording;
 beforeAll(async () => {
@@ -10,11 +9,7 @@ afterAll(() => recording.rig.close());
 
 test('after a power cut at any operation of an install the board sees at once with a verified model', async () => {
   const { disk, rig } = recording;
-  const recoveries: Recovery[] = [];
-  for (const { index, cut, tree } of disk.cuts()) {
-    const what = `cut before operation ${index} (${said(disk.operations[index])}), names ${cut.names}, data ${cut.data}`;
-    recoveries.push({ index, cut, tree, version: await recover(rig, tree, what) });
-  }
+  const recoveries = await recoverAll(recording);
   const [before, after] = ['1.1.0', '1.2.0'].map(
     (version) => recoveries.filter((each) => each.version === version).length,
   );
@@ -28,14 +23,10 @@ test('after a power cut at any operation of an install the board sees at once wi
 
   // One of each stage with its fleet; all of them in install-cuts.full.test.ts.
   const all = distinct(recoveries);
-  const some = all.filter((_, index) => index % Math.ceil(all.length / 6) === 0);
+  const some = all.filter((_, index) => index % Math.ceil(all.length / 4) === 0);
   for (const { index, cut, tree } of some)
     await converge(rig, tree, `cut before operation ${index}, ${JSON.stringify(cut)}`);
   process.stdout.write(
-    `${disk.operations.length} operations, ${recoveries.length} different disks: ${before} woke up with the previous model, ${after} with the new one, 0 blind; ${some.length} of ${all.length} taken to the end\n`,
+    `${disk.operations.length} operations, ${recoveries.length} cuts: ${before} woke up with the previous model, ${after} with the new one, 0 blind; ${some.length} of ${all.length} taken to the end\n`,
   );
 }, 120_000);
-
-function said(operation: DiskOperation | undefined): string {
-  return operation === undefined ? 'the end' : `${operation.do} ${operation.path}`;
-}

@@ -1,6 +1,6 @@
 import { expect } from 'vitest';
 import { startBoard } from './board-fixture.js';
-import { type Cut, fingerprint, materialise, type Tree } from './disk-model.js';
+import { type Cut, type DiskOperation, fingerprint, materialise, type Tree } from './disk-model.js';
 import { FaultRig, packages, SCENARIOS, type Scenario } from './fault-rig.js';
 import { scratchFolder, until } from './fleet-fixture.js';
 import { RecordingFileSystem } from './recording-file-system.js';
@@ -51,7 +51,24 @@ export async function recover(rig: FaultRig, tree: Tree, what: string): Promise<
   }
 }
 
-/** A disk counts once, whatever the cut was called: what a start depends on, without the outbox. */
+/** What a start makes of every cut of a recording; the same disk is tried once. */
+export async function recoverAll({ rig, disk }: Recording): Promise<Recovery[]> {
+  const tried = new Map<string, string>();
+  const recoveries: Recovery[] = [];
+  for (const { index, cut, tree, key } of disk.cuts()) {
+    const what = `cut before operation ${index} (${said(disk.operations[index])}), names ${cut.names}, data ${cut.data}`;
+    const version = tried.get(key) ?? (await recover(rig, tree, what));
+    tried.set(key, version);
+    recoveries.push({ index, cut, tree, version });
+  }
+  return recoveries;
+}
+
+function said(operation: DiskOperation | undefined): string {
+  return operation === undefined ? 'the end' : `${operation.do} ${operation.path}`;
+}
+
+/** One of each: what a start depends on, without the outbox. */
 export function distinct(recoveries: readonly Recovery[]): Recovery[] {
   const seen = new Set<string>();
   return recoveries.filter(({ tree }) => {

@@ -82,23 +82,26 @@ test('whatever was journaled is there after a power cut at any operation, unless
   const data = scratchFolder();
   const disk = new RecordingFileSystem(data);
   const moments = await story(disk, data);
-  let disks = 0;
-  for (const { index, cut, tree } of disk.cuts()) {
+  const disks = new Map<string, Set<number>>();
+  for (const { index, cut, tree, key } of disk.cuts()) {
     const moment = moments.findLast(({ operations }) => operations <= index);
     const gone = new Set(
       moments.find(({ operations }) => operations >= index)?.acknowledged ?? moments.at(-1)?.acknowledged,
     );
-    const copy = scratchFolder();
-    materialise(tree, copy);
-    const present = await held(copy);
-    disks += 1;
+    let present = disks.get(key);
+    if (present === undefined) {
+      const copy = scratchFolder();
+      materialise(tree, copy);
+      present = await held(copy);
+      disks.set(key, present);
+    }
     for (const sequence of moment?.journaled ?? []) {
       const kept = present.has(sequence) || gone.has(sequence);
       expect(kept, `message ${sequence}, cut before operation ${index}, ${JSON.stringify(cut)}`).toBe(true);
     }
   }
   expect(moments.at(-1)?.journaled).toHaveLength(24);
-  process.stdout.write(`${disk.operations.length} operations, ${disks} different disks, 0 messages lost\n`);
+  process.stdout.write(`${disk.operations.length} operations, ${disks.size} different disks, 0 messages lost\n`);
 }, 60_000);
 
 for (const code of ['EIO', 'ENOSPC'] as const) {
