@@ -33,7 +33,7 @@ export interface UpdaterDependencies {
   agentVersion: string;
   hardwareClass: string;
   /** What the board's configuration says of downloads; absent: anything goes. */
-  delivery?: BoardDelivery;
+  delivery?: BoardDelivery & { stallMs: number };
   /** Score below which detections are not compared in a trial; the candidate's default threshold when absent. */
   detectionFloor?: number;
   /** Absent: a board without sensors. */
@@ -100,6 +100,7 @@ export async function startUpdater(dependencies: UpdaterDependencies): Promise<U
           resendMs: timing.resendMs,
           diskRetryMs: timing.retryMs?.longest,
         });
+  const quietMs = timing.messageMs ?? dependencies.delivery?.stallMs;
   const delivery =
     fleet === null
       ? null
@@ -108,9 +109,7 @@ export async function startUpdater(dependencies: UpdaterDependencies): Promise<U
           dataDirectory,
           disk: dependencies.files,
           board: dependencies.delivery ?? UNRESTRICTED,
-          transports: [
-            new MqttChunkTransport({ link: fleet.link, clock, random: Math.random, quietMs: timing.messageMs }),
-          ],
+          transports: [new MqttChunkTransport({ link: fleet.link, clock, random: Math.random, quietMs })],
           clock,
           now: () => fleet.trustedNow().ms,
           log,
@@ -237,7 +236,7 @@ export async function startUpdater(dependencies: UpdaterDependencies): Promise<U
   };
 }
 
-const UNRESTRICTED: BoardDelivery = { transport: 'auto', maxBytesPerSecond: 0, monthlyBytes: 0, metered: false };
+const UNRESTRICTED = { transport: 'auto', maxBytesPerSecond: 0, monthlyBytes: 0, metered: false } as const;
 
 const IDLE = {
   generation: 0,

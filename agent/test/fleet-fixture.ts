@@ -29,6 +29,11 @@ import {
 import { Aedes } from 'aedes';
 import { afterAll } from 'vitest';
 import type { Identity } from '../src/io/identity.js';
+import { TestAuthority } from './test-authority.js';
+
+/** What an identity is made of where no TLS is spoken: the broker of these tests is a plain one on loopback. */
+const authority = await TestAuthority.create();
+const credentials = await authority.device('board-1');
 
 const scratch: string[] = [];
 afterAll(() => {
@@ -172,7 +177,10 @@ export class TestFleet {
   get identity(): Identity {
     return {
       deviceId: this.deviceId,
-      mqtt: { url: this.broker.url, username: this.deviceId, password: 'secret-of-a-board' },
+      ...credentials,
+      authorities: [authority.certificate],
+      mqtt: { url: this.broker.url },
+      https: { url: 'https://127.0.0.1:9' },
       serverKeys: [this.server.publicKey.export({ type: 'spki', format: 'pem' }).toString()],
       tufRoot: this.rootText,
       hardwareClass: 'generic-x64',

@@ -60,6 +60,7 @@ describe('objects by HTTP', () => {
     const rest = await get(sha256(model), { range: `bytes=${model.length - 5}-` });
     expect(Buffer.from(await rest.arrayBuffer())).toEqual(model.subarray(-5));
     for (const file of descriptor.files) expect((await get(file.sha256, { range: 'bytes=0-0' })).status).toBe(206);
+    expect(descriptor.requires.memoryBytes).toBeGreaterThan(20 * 1024 * 1024);
     // The bytes that were signed: the database keeps JSON as a value.
     const blobs = join(directory, 'blobs');
     const stored = (await readdir(blobs, { recursive: true }))

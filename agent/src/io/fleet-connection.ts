@@ -15,9 +15,11 @@ import type { Log, ReleaseSource } from '../update/ports.js';
 import type { ServerKeyring } from '../update/server-keyring.js';
 import type { UpdateStatus } from '../update/status.js';
 import type { BelievedTime } from '../update/trusted-time.js';
+import { CertificateRenewal } from './certificate-renewal.js';
 import type { FileSystem } from './file-system.js';
+import { FleetHttps } from './fleet-https.js';
 import { FleetTrust, type FleetTrustOptions } from './fleet-trust.js';
-import type { Identity } from './identity.js';
+import { CurrentIdentity, type Identity } from './identity.js';
 import { MqttLink } from './mqtt-link.js';
 import { Outbox, type OutboxKind } from './outbox.js';
 
@@ -38,8 +40,6 @@ export interface FleetConnectionOptions {
   hardwareClass: string;
   /** The newest picture as JPEG; null when there is none. */
   takeSnapshot?(): Promise<Uint8Array | null>;
-  /** The second source of TUF metadata. */
-  https?: FleetTrustOptions['https'];
   messageTimeoutMs?: number;
   resendMs?: number;
   /** How long to wait for a disk that failed at the start, ms. */
@@ -60,11 +60,14 @@ export interface FleetListener {
 /** Everything a board says to its fleet and hears from it: one link, one outbox, one sequence counter. */
 export class FleetConnection {
   readonly link: MqttLink;
+  /** The fleet server by mutual TLS. */
+  readonly https: FleetHttps;
   readonly outbox: Outbox;
   readonly releases: ReleaseSource;
   readonly trustedKeys: ServerKeyring;
   readonly deviceId: string;
   private readonly commands: CommandGate;
+  private readonly renewal: CertificateRenewal;
   private readonly trust: FleetTrust;
   private listener: FleetListener | null = null;
   private sequence = 0;
@@ -75,7 +78,10 @@ export class FleetConnection {
   constructor(private readonly options: FleetConnectionOptions) {
     const { identity, bootId, clock, log, dataDirectory } = options;
     this.deviceId = identity.deviceId;
-    this.link = new MqttLink({ ...identity.mqtt, deviceId: identity.deviceId, bootId, log });
+    const current = new CurrentIdentity(identity, dataDirectory);
+    const credentials = () => current.value;
+    this.link = new MqttLink({ url: identity.mqtt.url, credentials, deviceId: identity.deviceId, bootId, log });
+    this.https = new FleetHttps({ baseUrl: identity.https.url, credentials });
     this.outbox = new Outbox({
       directory: join(dataDirectory, 'outbox'),
       bootId,
@@ -87,7 +93,8 @@ export class FleetConnection {
       send: (kind, message) => this.send(kind, message),
     });
     this.trust = new FleetTrust({
-      ...{ link: this.link, identity, dataDirectory, clock, log, https: options.https },
+      ...{ link: this.link, identity, dataDirectory, clock, log },
+      https: { url: identity.https.url, get: (url, request) => this.https.request(url, request) },
       hardwareClass: options.hardwareClass,
       random: Math.random,
       files: options.files,
@@ -97,6 +104,7 @@ export class FleetConnection {
     this.releases = this.trust.releases;
     this.trustedKeys = this.trust.keyring;
     this.commands = new CommandGate(identity.deviceId, this.trustedKeys);
+    this.renewal = new CertificateRenewal({ current, https: this.https, clock, now: () => this.trustedNow().ms, log });
   }
 
   /**
@@ -119,10 +127,10 @@ export class FleetConnection {
   private async connect(listener: FleetListener): Promise<void> {
     const { deviceId, link } = this;
     await link.subscribe(deviceTopic(deviceId, 'desired'), (bytes) => {
-      void this.trust.knowSigner('desired', bytes).then(() => listener.desired(bytes));
+      this.trust.judge('desired', bytes, () => listener.desired(bytes));
     });
     await link.subscribe(deviceTopic(deviceId, 'commands'), (bytes) => {
-      void this.trust.knowSigner('commands', bytes).then(() => this.command(bytes));
+      this.trust.judge('commands', bytes, () => this.command(bytes));
     });
     await this.trust.start();
     await link.subscribe(deviceTopic(deviceId, 'acks'), (bytes) => {
@@ -136,6 +144,7 @@ export class FleetConnection {
       listener.connected();
     });
     link.start();
+    this.renewal.start();
     this.arm();
   }
 
@@ -181,6 +190,8 @@ export class FleetConnection {
     await this.trust.close();
     await this.outbox.settled();
     await this.link.stop();
+    await this.renewal.stop();
+    this.https.close();
     await this.outbox.close();
   }
 

@@ -1,4 +1,4 @@
-import { decodeMessage } from '@vigie/protocol';
+import { decodeMessage, type Envelope } from '@vigie/protocol';
 import { AGENT_BUILT_AT } from '../build-time.js';
 import type { Clock, Link } from '../ports.js';
 import type { Log } from '../update/ports.js';
@@ -45,9 +45,12 @@ export class FleetTrust {
   private readonly watch: TufWatch;
   private readonly floorFile: TimeFloorFile;
   private time: TrustedTime;
-  private savedFloor = 0;
+  /** Nothing is written over what an earlier run proved before that was read. */
+  private savedFloor = Number.POSITIVE_INFINITY;
   private lookedAt = Number.NEGATIVE_INFINITY;
   private looking: Promise<void> | null = null;
+  /** The newest message of each kind whose signer nobody knew. */
+  private readonly waiting = new Map<string, { envelope: Envelope; take(): void }>();
   private readonly closed = new AbortController();
 
   constructor(private readonly options: FleetTrustOptions) {
@@ -66,6 +69,7 @@ export class FleetTrust {
       log,
       files: options.files,
     });
+    this.releases.onRefresh(() => this.judgeAgain());
     this.watch = new TufWatch({
       ...{ link, clock, random, log, timing },
       refresh: (signal) => this.releases.refresh(signal),
@@ -95,13 +99,38 @@ export class FleetTrust {
 
   /** Takes a moment (ms since 1970) out of something whose signature was checked. */
   prove(ms: number): void {
-    if (this.time.prove(ms)) this.saveFloor();
+    if (this.time.prove(ms) && Number.isFinite(this.savedFloor)) this.saveFloor();
   }
 
-  /** When only unknown keys signed a message: looks for metadata that knows one. Resolves in any case; then judge it. */
-  async knowSigner(kind: 'desired' | 'commands', bytes: Uint8Array): Promise<void> {
-    const envelope = decodeMessage(kind, bytes);
-    if (!envelope.ok || !signerUnknown(envelope.message, this.keyring)) return;
+  /**
+   * Calls `take` to judge a message: at once when its signer is known, else after a look at newer metadata, and once more
+   * when a later update knows the signer after all. Brokers send a retained message only once.
+   */
+  judge(kind: 'desired' | 'commands', bytes: Uint8Array, take: () => void): void {
+    const decoded = decodeMessage(kind, bytes);
+    if (!decoded.ok || !signerUnknown(decoded.message, this.keyring)) {
+      this.waiting.delete(kind);
+      take();
+      return;
+    }
+    const message = { envelope: decoded.message, take };
+    this.waiting.set(kind, message);
+    void this.look(kind).then(() => {
+      if (this.waiting.get(kind) === message) take();
+    });
+  }
+
+  /** Judges again what was signed by a key that is known now. */
+  private judgeAgain(): void {
+    for (const [kind, { envelope, take }] of this.waiting) {
+      if (signerUnknown(envelope, this.keyring)) continue;
+      this.waiting.delete(kind);
+      take();
+    }
+  }
+
+  /** Looks for newer metadata, unless that was done a moment ago. Never rejects. */
+  private async look(kind: string): Promise<void> {
     const { clock, log, timing } = this.options;
     if (this.looking === null) {
       if (clock.now() < this.lookedAt + (timing?.unknownSignerMs ?? UNKNOWN_SIGNER_EVERY_MS)) return;

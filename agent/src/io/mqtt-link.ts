@@ -11,12 +11,14 @@ import {
 import { connect, type MqttClient } from 'mqtt';
 import type { Link } from '../ports.js';
 import type { Log } from '../update/ports.js';
+import type { TlsCredentials } from './fleet-https.js';
 
 export interface MqttLinkOptions {
+  /** `mqtts://`; a broker without TLS takes no board of a real fleet. */
   url: string;
   deviceId: string;
-  username: string;
-  password: string;
+  /** What is shown and believed in TLS, asked before each attempt: a renewed certificate is used at the next one. */
+  credentials?: () => TlsCredentials;
   bootId: string;
   log: Log;
   /** Shortest and longest wait before the next attempt to connect or to subscribe after a refusal, ms. */
@@ -74,8 +76,7 @@ export class MqttLink implements Link {
     const client = connect(this.options.url, {
       protocolVersion: 4,
       clientId: deviceId,
-      username: this.options.username,
-      password: this.options.password,
+      ...this.tls(),
       clean: true,
       keepalive: 30,
       connectTimeout: 15_000,
@@ -106,6 +107,7 @@ export class MqttLink implements Link {
       // mqtt.js has armed the timer of this attempt already: this is the wait before the one after.
       this.attempts += 1;
       client.options.reconnectPeriod = this.wait(this.attempts);
+      Object.assign(client.options, this.tls());
       if (this.attempts === 1) log.warn({}, 'no connection to the broker; the board goes on and tries again');
     });
     client.on('error', (error) => log.warn({ err: error.message }, 'broker connection'));
@@ -171,7 +173,17 @@ export class MqttLink implements Link {
       await Promise.race([farewell.catch(() => {}), new Promise((resolve) => setTimeout(resolve, 1000).unref())]);
     }
     this.client = null;
-    await client.endAsync(!client.connected);
+    // A line that stands still would keep the good-bye for ever.
+    await new Promise<void>((resolve) => {
+      const late = setTimeout(() => {
+        client.stream.destroy();
+        resolve();
+      }, 2000);
+      client.end(!client.connected, () => {
+        clearTimeout(late);
+        resolve();
+      });
+    });
   }
 
   private deliver(topic: string, payload: Buffer): void {
@@ -226,6 +238,13 @@ export class MqttLink implements Link {
       }, waitMs);
       this.timers.add(timer);
     });
+  }
+
+  private tls(): { cert?: string; key?: string; ca?: string[]; minVersion?: 'TLSv1.2' } {
+    const { url, credentials } = this.options;
+    if (credentials === undefined || !url.startsWith('mqtts:')) return {};
+    const { certificate, privateKey, authorities } = credentials();
+    return { cert: certificate, key: privateKey, ca: [...authorities], minVersion: 'TLSv1.2' };
   }
 
   /** Doubles with each attempt up to the longest, and is spread so that a fleet does not come back all at once. */

@@ -56,10 +56,10 @@ export class SlotStore implements PackageStore {
     signal: AbortSignal,
   ): Promise<{ missingBytes: number; fetchBytes: number; freeBytes: number }> {
     try {
-      await this.disk.mkdir(this.slots);
       const plan = await this.plan(descriptor, signal);
       this.surveyed = { digest: descriptor.digest, plan };
       const fetchBytes = toFetch(plan).reduce((sum, chunk) => sum + chunk.length, 0);
+      await this.disk.mkdir(this.slots);
       const freeBytes = await this.disk.freeBytes(this.slots);
       return { missingBytes: plan.totalBytes - plan.presentBytes, fetchBytes, freeBytes };
     } catch (error) {
@@ -186,6 +186,7 @@ export class SlotStore implements PackageStore {
 
   private plan(descriptor: ReleaseDescriptor, signal: AbortSignal): Promise<SlotPlan> {
     const others = async (): Promise<string[]> => {
+      await this.disk.mkdir(this.slots);
       const slots = (await this.disk.list(this.slots)).map(({ name }) => join(this.slots, name));
       const { bundledDirectory } = this.options;
       return bundledDirectory === null ? slots : [...slots, bundledDirectory];

@@ -104,8 +104,9 @@ export class TufFolder {
   }
 
   private async names(directory: string): Promise<string[]> {
-    const names = (await this.files.list(directory)).map(({ name }) => name);
-    return names.filter((name) => name.endsWith('.json')).sort();
+    const entries = await this.files.list(directory);
+    const files = entries.filter((entry) => !entry.directory && entry.name.endsWith('.json'));
+    return files.map(({ name }) => name).sort();
   }
 
   private async exists(path: string): Promise<boolean> {

@@ -22,7 +22,7 @@ describe('ByteWindow', () => {
     for (let i = 0; i < 100; i += 1) window.answered(16 * KIB, 20);
     expect(room(window)).toBe(32 * 16 * KIB);
     for (let i = 0; i < 300; i += 1) window.answered(16 * KIB, 2000);
-    expect(room(window)).toBe(32 * KIB);
+    expect(room(window)).toBe(64 * KIB);
   });
 
   it('asks again when half of it is free', () => {

@@ -15,7 +15,7 @@ export interface WindowBounds {
 export class ByteWindow {
   private size: number;
 
-  constructor(private readonly bounds: WindowBounds = { first: 65_536, least: 32_768, most: 1_048_576, pieces: 32 }) {
+  constructor(private readonly bounds: WindowBounds = { first: 65_536, least: 65_536, most: 1_048_576, pieces: 32 }) {
     this.size = bounds.first;
   }
 

@@ -3,7 +3,7 @@ import type { BoardHeat, Clock, Detector, DetectorFactory, FrameResult, LiveDete
 import { InstallError } from './install-error.js';
 import type { LiveHistory } from './live-history.js';
 import type { InstallEvent } from './machine-types.js';
-import type { GoldenPicture, ReadGolden, StoredPackage } from './ports.js';
+import type { GoldenPicture, GoldenPictures, ReadGolden, StoredPackage } from './ports.js';
 import { selfTest } from './self-test.js';
 import { runShadow } from './shadow-run.js';
 import { runTrial, type TrialRun } from './trial-run.js';
@@ -63,7 +63,8 @@ export class Candidate {
   async stopSwap(request: CandidateRequest): Promise<InstallEvent> {
     const { live, history, readGolden } = this.ports;
     // What can be done before the board is blind is done before.
-    const pictures = await readGolden(request.stored);
+    const pictures: GoldenPicture[] = [];
+    for await (const picture of await readGolden(request.stored)) pictures.push(picture);
     request.signal.throwIfAborted();
     history.openWindow();
     await new Promise<void>((resolve, reject) => {
@@ -179,11 +180,11 @@ export class Candidate {
   }
 
   /** Loads while the golden frames are decoded, and tests. Closes the child when anything fails. */
-  private async loadFrom(request: CandidateRequest, golden: Promise<GoldenPicture[]>): Promise<Detector> {
+  private async loadFrom(request: CandidateRequest, golden: Promise<GoldenPictures>): Promise<Detector> {
     const { factory, clock } = this.ports;
     const { stored, signal } = request;
     const begunAt = clock.now();
-    const spawning = factory.spawn(stored.directory, 'background').catch((error: Error) => {
+    const spawning = factory.spawn(stored.directory, 'background', stored.open).catch((error: Error) => {
       throw new InstallError('MODEL_LOAD_FAILED', error.message, { cause: error });
     });
     const [detector, pictures] = await Promise.allSettled([spawning, golden]);

@@ -67,15 +67,18 @@ export interface PackageStore {
   keepOnly(digests: readonly string[]): Promise<void>;
 }
 
-/** A golden frame in the model's own size. */
+/** A golden frame, in the picture's own size (`content`: all of it) or fitted to the model's. */
 export interface GoldenPicture {
   golden: GoldenFrame;
   frame: PlanarFrame;
   content: ContentRectangle;
 }
 
-/** Decodes the golden frames of a package. Throws InstallError PACKAGE_INVALID. */
-export type ReadGolden = (stored: StoredPackage) => Promise<GoldenPicture[]>;
+/** Golden frames in the manifest's order; those of a board are decoded one by one as they are asked for. */
+export type GoldenPictures = Iterable<GoldenPicture> | AsyncIterable<GoldenPicture>;
+
+/** Decodes the golden frames of a package. It, or a step through its result, throws InstallError PACKAGE_INVALID. */
+export type ReadGolden = (stored: StoredPackage) => Promise<GoldenPictures>;
 
 /** Keeps the state over a restart: atomically, newest wins. */
 export interface StateStore {

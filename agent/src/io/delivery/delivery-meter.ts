@@ -46,7 +46,7 @@ export class DeliveryMeter {
     if (monthlyBytes !== null && monthBytes + bytes > monthlyBytes) {
       throw new InstallError(
         'DATA_BUDGET_EXCEEDED',
-        `${bytes} bytes to fetch and ${monthBytes} fetched this month do not fit into the board's ${monthlyBytes}; raise delivery.dataBudgetMiB or wait for the next month`,
+        `${bytes} bytes to fetch and ${monthBytes} fetched this month do not fit into the board's ${monthlyBytes}; raise delivery.dataBudgetMib or wait for the next month`,
       );
     }
   }
