@@ -102,6 +102,7 @@ export async function startUpdater(dependencies: UpdaterDependencies): Promise<U
           bootId,
           messageTimeoutMs: timing.messageMs,
           resendMs: timing.resendMs,
+          diskRetryMs: timing.retryMs?.longest,
         });
   const delivery = fleet === null ? null : deliveryOf(dependencies, fleet);
   const slots = new SlotStore({

@@ -42,6 +42,8 @@ export interface FleetConnectionOptions {
   takeSnapshot?(): Promise<Uint8Array | null>;
   messageTimeoutMs?: number;
   resendMs?: number;
+  /** How long to wait for a disk that failed at the start, ms. */
+  diskRetryMs?: number;
   /** For tests. */
   trust?: Pick<FleetTrustOptions, 'timing' | 'synchronised'>;
 }
@@ -116,9 +118,9 @@ export class FleetConnection {
       await this.trust.open();
       await this.connect(listener);
     } catch (error) {
-      const { log, clock } = this.options;
-      log.error({ err: (error as Error).message, waitMs: DISK_RETRY_MS }, 'no connection without a disk; tried again');
-      this.cancelTimer = clock.after(DISK_RETRY_MS, () => void this.start(listener));
+      const { log, clock, diskRetryMs: waitMs = DISK_RETRY_MS } = this.options;
+      log.error({ err: (error as Error).message, waitMs }, 'no connection without a disk; tried again');
+      this.cancelTimer = clock.after(waitMs, () => void this.start(listener));
     }
   }
 
