@@ -1,4 +1,5 @@
 import type { InputSpec } from '@vigie/models/package/manifest';
+import type { OpenPackage } from '@vigie/models/package/package';
 import type { Detection } from '@vigie/models/runtime/detection';
 import type { ContentRectangle } from '@vigie/models/runtime/frame';
 import type { MessageKind, MessageOf } from '@vigie/protocol';
@@ -81,6 +82,8 @@ export interface Detector {
   detect(planes: Uint8Array, width: number, height: number, content?: ContentRectangle): Promise<InferenceResult>;
   /** Takes the child out of low priority once it is live. */
   promote(): void;
+  /** Its self-test is over: from now on it is not slowed down for the live one's sake, and its times count. */
+  tested?(): void;
   /** Ends the child after the call in flight. */
   close(): Promise<void>;
   /** Ends a child that answers too late, at once; for its listeners it has crashed. */
@@ -89,18 +92,31 @@ export interface Detector {
   onCrash(listener: (reason: string) => void): void;
 }
 
-/** Starts children. `directory` holds an unpacked, verified package. */
+/** Starts children. */
 export interface DetectorFactory {
-  spawn(directory: string, priority: 'live' | 'background'): Promise<Detector>;
+  /**
+   * `directory` holds an unpacked, verified package. `open`: what was found when all of it was checked a moment ago; without
+   * it the child checks the folder itself, which takes longer.
+   */
+  spawn(directory: string, priority: 'live' | 'background', open?: OpenPackage): Promise<Detector>;
 }
 
 /** The connection to the fleet. Messages are journaled and acknowledged by higher layers. */
 export interface Link {
   publish<K extends MessageKind>(kind: K, topic: string, message: MessageOf<K>): Promise<void>;
   publishBytes(topic: string, bytes: Uint8Array, options: { qos: 0 | 1; retain: boolean }): Promise<void>;
-  /** Calls back with raw payloads of one exact topic until the returned function is called. */
-  subscribe(topic: string, listener: (payload: Uint8Array) => void): Promise<() => Promise<void>>;
+  /**
+   * Calls back with raw payloads of one exact topic until the returned function is called; `onTooLarge` with the size of
+   * one that is over the limit of the wire and was thrown away.
+   */
+  subscribe(
+    topic: string,
+    listener: (payload: Uint8Array) => void,
+    onTooLarge?: (bytes: number) => void,
+  ): Promise<() => Promise<void>>;
   readonly connected: boolean;
+  /** Bytes that came over all its connections so far, where that can be told: a message that was cut off counts too. */
+  readonly receivedBytes?: number;
 }
 
 /** One frame's way through the live detector. */

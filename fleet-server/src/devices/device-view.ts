@@ -6,6 +6,7 @@ export interface DeviceRecord {
   hardwareClass: string;
   agentVersion: string;
   enrolledAt: Date;
+  revokedAt: Date | null;
   bootId: string | null;
   online: boolean;
   presenceAt: Date | null;
@@ -20,6 +21,8 @@ export interface DeviceView {
   hardwareClass: string;
   agentVersion: string;
   enrolledAt: string;
+  /** When an operator shut it out; null while it may come in. */
+  revokedAt: string | null;
   presence: { online: boolean; bootId: string | null; at: string | null };
   desired: { generation: number; issuedAt: string; release: Desired['release'] } | null;
   reported: (Reported & { receivedAt: string | null }) | null;
@@ -53,6 +56,7 @@ export function viewDevice(record: DeviceRecord, telemetry: Telemetry | null): D
     hardwareClass: record.hardwareClass,
     agentVersion: record.agentVersion,
     enrolledAt: record.enrolledAt.toISOString(),
+    revokedAt: record.revokedAt?.toISOString() ?? null,
     presence: { online: record.online, bootId: record.bootId, at: record.presenceAt?.toISOString() ?? null },
     desired: desired && { generation: desired.generation, issuedAt: desired.issuedAt, release: desired.release },
     reported: reported && { ...reported, receivedAt: record.reportedReceivedAt?.toISOString() ?? null },
