@@ -67,12 +67,13 @@ export class Candidate {
     for await (const picture of await readGolden(request.stored)) pictures.push(picture);
     request.signal.throwIfAborted();
     history.openWindow();
+    const baselineMs = live.active === null ? [] : history.childMsOf(live.active.digest);
     await new Promise<void>((resolve, reject) => {
       live
         .stopThenTurn(async () => {
           const detector = await this.loadFrom(request, Promise.resolve(pictures));
           this.detector = detector;
-          this.begun = this.trialOf(detector, request, []);
+          this.begun = this.trialOf(detector, request, baselineMs);
           resolve();
           return detector;
         }, request.stored.directory)
@@ -90,7 +91,7 @@ export class Candidate {
 
   /** Beside the live model. Rejects with the signal's reason. */
   async shadow(request: CandidateRequest, policy: NonNullable<Desired['shadow']>): Promise<InstallEvent> {
-    const { live, clock, readHeat, scoreFloor } = this.ports;
+    const { live, clock, readHeat, scoreFloor, history } = this.ports;
     if (live.active === null) {
       return { kind: 'looked', ended: 'no-frames', agreement: null, message: 'no model runs to compare with' };
     }
@@ -102,6 +103,8 @@ export class Candidate {
       readHeat,
     };
     const { ended, agreement, reason } = await runShadow(live, clock, subject, request.signal);
+    // A look of hours is no part of the swap that may follow.
+    history.openWindow();
     return { kind: 'looked', ended, agreement, message: reason };
   }
 

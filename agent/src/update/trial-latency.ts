@@ -1,3 +1,4 @@
+import type { TrialPolicy } from '@vigie/protocol';
 import { quantile } from './quantile.js';
 
 /** Times in the child, ms. */
@@ -24,8 +25,13 @@ export type LatencyJudgement = { verdict: 'pending' | 'fine' | 'slow'; figures: 
  * Both the median and the p95 over the limit: too slow. Only the p95: a single pause of a busy board looks the same in few
  * samples, so more are asked for (`patient`) before the p95 alone decides.
  */
-export function judgeLatency(times: TrialTimes, maxRatio: number, patient: boolean): LatencyJudgement {
-  const pair = yardstick(times);
+export function judgeLatency(
+  times: TrialTimes,
+  { maxLatencyRatio, minFrames }: Pick<TrialPolicy, 'maxLatencyRatio' | 'minFrames'>,
+  patient: boolean,
+): LatencyJudgement {
+  // Who wants a verdict on three frames gets one.
+  const pair = yardstick(times, Math.min(MIN_TIMES, minFrames));
   if (pair === null) {
     const hopeless = times.baseline.length < MIN_TIMES && times.warm.length === 0;
     return { verdict: patient && !hopeless ? 'pending' : 'fine', figures: 'no latency to compare with' };
@@ -33,17 +39,18 @@ export function judgeLatency(times: TrialTimes, maxRatio: number, patient: boole
   const ratioAt = (share: number) => quantile(pair.candidate, share) / Math.max(quantile(pair.previous, share), 1e-3);
   const [median, p95] = [ratioAt(0.5), ratioAt(0.95)];
   const figures = `latency × ${median.toFixed(2)} (median), × ${p95.toFixed(2)} (p95) of the previous model's ${pair.how}`;
-  if (p95 <= maxRatio) return { verdict: 'fine', figures };
-  if (median <= maxRatio && patient) return { verdict: 'pending', figures };
-  return { verdict: 'slow', figures: `${figures}; × ${maxRatio} is allowed` };
+  if (p95 <= maxLatencyRatio) return { verdict: 'fine', figures };
+  if (median <= maxLatencyRatio && patient) return { verdict: 'pending', figures };
+  return { verdict: 'slow', figures: `${figures}; × ${maxLatencyRatio} is allowed` };
 }
 
-function yardstick(times: TrialTimes) {
+/** `wanted`: times of the candidate that are enough. */
+function yardstick(times: TrialTimes, wanted: number) {
   const { baseline, alone, beside, warm } = times;
-  if (alone.length >= MIN_TIMES && baseline.length >= MIN_TIMES) {
+  if (alone.length >= wanted && baseline.length >= MIN_TIMES) {
     return { candidate: alone, previous: baseline, how: 'before the swap' };
   }
-  if (beside.length >= MIN_TIMES && warm.length >= MIN_TIMES) {
+  if (beside.length >= wanted && warm.length >= MIN_TIMES) {
     return { candidate: beside, previous: warm, how: 'while both were at work' };
   }
   return null;

@@ -20,10 +20,13 @@ const tally = (candidate: number, previous: number, changes: Partial<ComparisonT
 });
 
 type Changes = Partial<Omit<TrialSamples, 'times'>> & Partial<TrialSamples['times']>;
-const judge = ({ baseline = times(50, 10), alone = times(20, 10), beside = [], warm = [], ...changes }: Changes) => {
+const judge = (
+  { baseline = times(50, 10), alone = times(20, 10), beside = [], warm = [], ...changes }: Changes,
+  asked: Partial<typeof policy> = {},
+) => {
   const all = { baseline, alone, beside, warm };
   const base = { compared: tally(12, 12), crash: null, hot: null, time: 'early' as const, dropped: 0 };
-  return judgeTrial({ ...base, ...changes, times: all }, policy);
+  return judgeTrial({ ...base, ...changes, times: all }, { ...policy, ...asked });
 };
 const code = (changes: Changes) => {
   const judgement = judge(changes);
@@ -91,6 +94,11 @@ describe('latency', () => {
     expect(reason({ ...squeezed, warm: times(3, 50), time: 'deadline' })).toContain('no latency to compare with');
   });
 
+  test('is judged by as few frames as are asked for', () => {
+    expect(judge({ alone: times(3, 10) }, { minFrames: 3 }).verdict).toBe('good');
+    expect(judge({ alone: times(3, 31) }, { minFrames: 3 })).toMatchObject({ code: 'TRIAL_TOO_SLOW' });
+  });
+
   test('is not judged without a yardstick', () => {
     expect(code({ baseline: times(7, 10), alone: times(20, 500) })).toBe('good');
     expect(code({ baseline: times(8, 10), alone: times(20, 500) })).toBe('TRIAL_TOO_SLOW');
@@ -123,6 +131,11 @@ describe('detections on the same frames', () => {
     const incomparable = 'the two models have no label in common';
     expect(reason({ compared: tally(0, 50, { incomparable }) })).toContain(incomparable);
     expect(code({ compared: tally(0, 50, { incomparable }), alone: times(20, 31) })).toBe('TRIAL_TOO_SLOW');
+  });
+
+  test('are neither judged nor waited for when nothing is asked of them', () => {
+    expect(judge({ compared: tally(0, 50) }, { minDetectionRatio: 0 }).verdict).toBe('good');
+    expect(judge({ compared: tally(0, 0) }, { minDetectionRatio: 0 }).verdict).toBe('good');
   });
 
   test('are not waited for where no other model is there', () => {

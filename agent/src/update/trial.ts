@@ -43,7 +43,7 @@ export function judgeTrial(samples: TrialSamples, policy: TrialPolicy): TrialJud
   if (hot !== null) return enough && detections.verdict === 'bad' ? detections : inconclusive('TRIAL_HOT', hot);
   if (!enough) return judgeFew(samples, policy, frames);
   const patient = time === 'early' && frames < policy.minFrames * PATIENCE;
-  const latency = judgeLatency(times, policy.maxLatencyRatio, patient);
+  const latency = judgeLatency(times, policy, patient);
   if (latency.verdict === 'slow') return bad('TRIAL_TOO_SLOW', latency.figures);
   if (detections.verdict === 'bad') return detections;
   if (latency.verdict === 'pending' || detections.verdict !== 'good') return PENDING;
@@ -58,7 +58,7 @@ function judgeFew(samples: TrialSamples, policy: TrialPolicy, frames: number): T
     return bad('TRIAL_TOO_SLOW', `no result within ${policy.deadlineMs} ms while ${dropped} frames were dropped`);
   }
   if (frames >= MIN_TIMES) {
-    const latency = judgeLatency(times, policy.maxLatencyRatio, time !== 'overtime');
+    const latency = judgeLatency(times, policy, time !== 'overtime');
     if (latency.verdict === 'slow') return bad('TRIAL_TOO_SLOW', latency.figures);
   }
   if (time !== 'overtime') return PENDING;
@@ -73,6 +73,7 @@ function judgeFew(samples: TrialSamples, policy: TrialPolicy, frames: number): T
 function judgeDetections(compared: ComparisonTally | null, policy: TrialPolicy, early: boolean): TrialJudgement {
   if (compared === null) return { verdict: 'good', reason: 'no other model to compare with' };
   const { frames, previous, candidate, incomparable } = compared;
+  if (policy.minDetectionRatio === 0) return { verdict: 'good', reason: 'detections not judged, as asked' };
   if (incomparable !== null) return { verdict: 'good', reason: `detections not compared: ${incomparable}` };
   const figures = `${candidate} detections where the previous model had ${previous}, on ${frames} frames`;
   const holds = candidate >= previous * policy.minDetectionRatio;
