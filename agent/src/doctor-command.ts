@@ -6,7 +6,8 @@ import { openPackageDirectory } from '@vigie/models/package/package';
 import { Command } from 'commander';
 import { type Config, ConfigError, loadConfig } from './config.js';
 import { parseSource, redactCredentials, SourceError } from './io/ffmpeg-arguments.js';
-import { readIdentity } from './io/identity.js';
+import { FleetHttps, FleetHttpsError } from './io/fleet-https.js';
+import { readIdentity, validityOf } from './io/identity.js';
 import { InferenceChildFactory } from './io/inference-child.js';
 import { probeSource } from './io/source-probe.js';
 
@@ -56,6 +57,7 @@ async function examine(flags: { config?: string; data?: string }): Promise<Check
     checkClock(),
     checkDisk(config),
     checkBroker(config),
+    checkCertificate(config),
     checkModel(config),
   ];
   return [good('config', 'accepted'), ...(await Promise.all(checks))];
@@ -131,10 +133,38 @@ async function checkBroker({ data }: Config): Promise<Check> {
     if (identity === null)
       return good('broker', 'not enrolled: the board runs alone (vigie-agent enroll joins a fleet)');
     const url = new URL(identity.mqtt.url);
-    await reach(url.hostname, Number(url.port || (url.protocol === 'mqtts:' ? 8883 : 1883)));
+    await reach(url.hostname.replace(/^\[|\]$/g, ''), Number(url.port || 8883));
     return good('broker', `${identity.deviceId}: ${url.host} answers`);
   } catch (error) {
     return bad('broker', `${(error as Error).message}; is the server running and reachable from here?`);
+  }
+}
+
+/** Is the certificate in its time by this clock, and does the server take it? */
+async function checkCertificate({ data }: Config): Promise<Check> {
+  const name = 'identity';
+  try {
+    const identity = await readIdentity(data.directory);
+    if (identity === null) return good(name, 'not enrolled');
+    const { from, to } = validityOf(identity.certificate);
+    const [begin, end] = [new Date(from).toISOString(), new Date(to).toISOString()];
+    if (Date.now() < from) return bad(name, `the certificate is valid from ${begin}; the clock is behind: set it`);
+    if (Date.now() > to) {
+      const wayOut =
+        'if the clock is right, the board renews it within the grace time of the server, or enrol it again';
+      return bad(name, `the certificate expired at ${end}; ${wayOut}`);
+    }
+    const https = new FleetHttps({
+      baseUrl: identity.https.url,
+      credentials: () => identity,
+      idleMs: CONNECT_TIMEOUT_MS,
+    });
+    const { status, body } = await https.request('/api/v1/identity').finally(() => https.close());
+    if (status === 200) return good(name, `${identity.deviceId}: certificate until ${end}, taken by the server`);
+    return bad(name, `the server refuses the certificate (status ${status}): ${body.toString().slice(0, 300)}`);
+  } catch (error) {
+    if (error instanceof FleetHttpsError) return bad(name, `${error.message} (${error.code})`);
+    return bad(name, (error as Error).message);
   }
 }
 

@@ -5,6 +5,7 @@ import { Value } from '@sinclair/typebox/value';
 import { BenchmarkResult } from '@vigie/protocol';
 import { Command, InvalidArgumentError } from 'commander';
 import { runEndToEnd } from './endtoend-command.js';
+import { runRealFleet } from './fleet/real-fleet.js';
 import { runPipeline } from './pipeline-command.js';
 import { progress } from './progress.js';
 import { markdownReport } from './report.js';
@@ -138,6 +139,25 @@ program
       if (!ok) process.exitCode = LIMIT_MISSED;
     },
   );
+
+program
+  .command('fleet')
+  .description('real agents on this machine, all updated at once from one release to another')
+  .requiredOption('--real <n>', 'how many; fewer where the memory does not suffice', count)
+  .option('--kill-server', 'SIGKILL the fleet server, its broker with it, in the middle of the update', false)
+  .option('--timeout <seconds>', 'a board that is not in sync by then is behind', positive, 240)
+  .option('--json', 'print the result as JSON')
+  .action(async (options: { real: number; killServer: boolean; timeout: number; json?: boolean }) => {
+    const { result, behind } = await runRealFleet({
+      boards: Math.max(1, options.real),
+      kill: options.killServer ? 'server' : null,
+      timeoutMs: options.timeout * 1000,
+      onProgress: progress,
+    });
+    for (const line of behind) progress(`behind: ${line}`);
+    print(options.json, result);
+    if (behind.length > 0) process.exitCode = LIMIT_MISSED;
+  });
 
 program
   .command('report')

@@ -66,7 +66,7 @@ async function measure(options: SwapOptions, records: SwapRecord[]): Promise<voi
     const server = await startServer(rig, rig.path('server'), adminToken, { http: serverHttp, mqtt });
     const fp32 = await publishDirectory(server.client, FP32_PACKAGE);
     const int8 = await publishDirectory(server.client, INT8_PACKAGE);
-    await enrollBoard(server.httpUrl, enrollmentToken, rig.path('board'), DEVICE);
+    await enrollBoard(server.httpsUrl, enrollmentToken, rig.path('board'), DEVICE);
     const board = await startBoard(rig, {
       directory: rig.path('board'),
       httpPort: boardHttp,

@@ -6,7 +6,10 @@ describe('parseConfig', () => {
     expect(parseConfig(undefined, 'x')).toEqual({
       data: { directory: 'vigie-data' },
       http: { host: '127.0.0.1', port: 8080 },
-      mqtt: { host: '127.0.0.1', port: 1883, maxConnections: 20_000 },
+      https: { host: '127.0.0.1', port: 8443 },
+      mqtt: { host: '127.0.0.1', port: 1883, maxConnections: 1000 },
+      mqtts: { host: '127.0.0.1', port: 8883, maxConnections: 20_000 },
+      tls: { names: [], deviceDays: 365, renewalGraceDays: 30 },
       upload: { maxBytes: 268_435_456, verifyTimeoutSeconds: 120, verifyMemoryMiB: 1536 },
       retention: { reports: 200, telemetry: 2000, events: 10_000, replies: 200, snapshots: 500 },
       log: { level: 'info' },
@@ -43,13 +46,17 @@ describe('parseConfig', () => {
     expect(message({ retention: { event: 1 } })).toBe(
       'server.yaml: retention.event: unknown key (value 1); remove it or correct its spelling',
     );
-    expect(message({ mqtt: { publicUrl: 'http://x' } })).toMatch(
-      /^server\.yaml: mqtt\.publicUrl: "http:\/\/x" is not string like/,
+    expect(message({ mqtts: { publicUrl: 'mqtt://x' } })).toMatch(
+      /^server\.yaml: mqtts\.publicUrl: "mqtt:\/\/x" is not string like/,
     );
     expect(message({ http: { host: '192.168.1.5' } })).toMatch(
-      /beyond loopback and TLS is not built in yet; keep 127\.0\.0\.1/,
+      /beyond loopback, and http is without TLS; keep 127\.0\.0\.1 and set https\.host/,
     );
     expect(message({ http: { host: '127.0.0.1.evil.example' } })).toMatch(/beyond loopback/);
+    expect(message({ https: { host: '0.0.0.0' }, mqtts: { host: '::' }, tls: { names: ['fleet.example'] } })).toBe(
+      'accepted',
+    );
+    expect(message({ tls: { names: ['not a name'] } })).toMatch(/^server\.yaml: tls\.names\.0:/);
     expect(message([])).toMatch(/^server\.yaml: \(whole document\)/);
   });
 });

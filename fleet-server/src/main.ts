@@ -1,11 +1,12 @@
-import { createPublicKey } from 'node:crypto';
 import { access, readFile, rm } from 'node:fs/promises';
+import type { Server as HttpsServer } from 'node:https';
 import { join } from 'node:path';
 import type { Logger } from 'pino';
+import { openBroker, type RunningBroker } from './broker-wiring.js';
 import type { ServerConfig } from './config.js';
-import { AedesBroker } from './io/aedes-broker.js';
 import { privateFolder, writeAtomic } from './io/atomic-file.js';
 import { lockDataFolder } from './io/data-folder-lock.js';
+import { CertificateRepository } from './io/database/certificate-repository.js';
 import { DeviceRepository } from './io/database/device-repository.js';
 import { IngestRepository } from './io/database/ingest-repository.js';
 import { PgliteDatabase } from './io/database/pglite-database.js';
@@ -13,20 +14,29 @@ import { ReleaseRepository } from './io/database/release-repository.js';
 import { TokenRepository } from './io/database/token-repository.js';
 import { FolderObjectStore } from './io/folder-object-store.js';
 import { packageSandbox } from './io/package-sandbox.js';
-import { createKeys, loadKeys } from './io/tuf/keys.js';
-import { TufRepository } from './io/tuf/tuf-repository.js';
+import { Authority } from './io/pki/authority.js';
+import { createTrust, ONLINE_TRUST, type TrustOptions } from './io/tuf/trust-setup.js';
 import type { Now } from './ports.js';
+import { defaultCertificate } from './registry/certification.js';
 import { DEFAULT_POLICY } from './registry/release-state.js';
 import { deviceRoutes } from './routes/device-routes.js';
-import { createHttpServer } from './routes/http-server.js';
+import { enrollmentRoutes } from './routes/enrollment-routes.js';
+import { createHttpServer, type TlsOptions } from './routes/http-server.js';
+import { objectRoutes } from './routes/object-routes.js';
 import { releaseRoutes } from './routes/release-routes.js';
-import { hashSecret, newSecret } from './secrets.js';
+import { trustRoutes, tufFileRoutes } from './routes/tuf-routes.js';
+import { enrollmentToken, hashSecret, newSecret } from './secrets.js';
+import { AccessService } from './services/access.js';
 import { AssignmentService } from './services/assignment.js';
 import { EnrollmentService } from './services/enrollment.js';
 import { IngestService } from './services/ingest.js';
 import { Maintenance } from './services/maintenance.js';
+import { ObjectAccess } from './services/object-access.js';
 import { Publication } from './services/publication.js';
 import { ReleaseIntake } from './services/release-intake.js';
+import { RevocationService } from './services/revocation.js';
+import { openPki } from './tls-wiring.js';
+import { openTrust, trustAdministration, trustWatch } from './trust-wiring.js';
 
 /** The data folder cannot be used as it is; the message says what to do. */
 export class DataFolderError extends Error {
@@ -35,9 +45,9 @@ export class DataFolderError extends Error {
 
 /** Parts of a data folder. */
 const parts = (directory: string) => ({
-  keys: join(directory, 'keys'),
   database: join(directory, 'database'),
-  tuf: join(directory, 'tuf'),
+  /** The fleet's certificate authority. */
+  pki: join(directory, 'pki'),
   blobs: join(directory, 'blobs'),
   snapshots: join(directory, 'snapshots'),
   temporary: join(directory, 'tmp'),
@@ -45,16 +55,26 @@ const parts = (directory: string) => ({
   marker: join(directory, 'vigie-server.json'),
 });
 
+/** 2: with a certificate authority. An older folder gets one at its next start, and its boards enrol again. */
+const LAYOUT = 2;
+
 const systemNow: Now = () => new Date();
 
 export interface Initialised {
   dataDirectory: string;
   adminToken: string;
+  /** With the fingerprint of the authority behind the point. */
   enrollmentToken: string;
+  /** Private keys to carry away: they are nowhere else. */
+  offlineKeys: string[];
 }
 
-/** Makes keys, TUF repository, database, the first operator's token and an enrolment token. An interrupted one may be repeated. */
-export async function initialise(directory: string, now: Now = systemNow): Promise<Initialised> {
+/** Makes keys, certificate authority, TUF repository, database, the first operator's token and an enrolment token. An interrupted one may be repeated. */
+export async function initialise(
+  directory: string,
+  now: Now = systemNow,
+  trust: TrustOptions = ONLINE_TRUST,
+): Promise<Initialised> {
   await privateFolder(directory);
   const paths = parts(directory);
   const lock = await lockDataFolder(directory);
@@ -64,18 +84,23 @@ export async function initialise(directory: string, now: Now = systemNow): Promi
         `${directory}: is initialised already; run the server on it, or make a new token with: vigie-server token --data ${directory}`,
       );
     }
-    await createKeys(paths.keys);
-    await TufRepository.create(paths.tuf, await loadKeys(paths.keys), now);
+    const offlineKeys = await createTrust(directory, trust, now);
+    const authority = await Authority.create(paths.pki, now());
     await privateFolder(paths.database);
     const adminToken = newSecret('admin');
-    const enrollmentToken = newSecret('enrollment');
+    const secret = newSecret('enrollment');
     await withTokens(paths.database, async (tokens) => {
       const at = now();
       await tokens.addApiToken(hashSecret(adminToken), 'first admin', at);
-      await tokens.addEnrollmentToken(hashSecret(enrollmentToken), at, new Date(at.getTime() + 7 * 86_400_000));
+      await tokens.addEnrollmentToken(hashSecret(secret), at, new Date(at.getTime() + 7 * 86_400_000));
     });
-    await writeAtomic(paths.marker, `${JSON.stringify({ layout: 1, initialisedAt: now().toISOString() })}\n`);
-    return { dataDirectory: directory, adminToken, enrollmentToken };
+    await writeMarker(paths.marker, now());
+    return {
+      dataDirectory: directory,
+      adminToken,
+      enrollmentToken: enrollmentToken(secret, authority.fingerprint),
+      offlineKeys,
+    };
   } finally {
     await lock.release();
   }
@@ -96,7 +121,11 @@ export async function createAdminToken(directory: string, name: string, now: Now
 
 export interface RunningServer {
   httpUrl: string;
+  httpsUrl: string;
   mqttUrl: string;
+  mqttsUrl: string;
+  /** Certificate of the fleet's authority, PEM. */
+  authority: string;
   close(): Promise<void>;
 }
 
@@ -122,43 +151,56 @@ export async function startServer({ config, log, now = systemNow, onFatal }: Ser
     closers.push(() => lock.release());
     await rm(paths.temporary, { recursive: true, force: true });
     await privateFolder(paths.temporary);
-    const keys = await loadKeys(paths.keys);
-    const tuf = await TufRepository.open(paths.tuf, keys, now);
+    const tuf = await openTrust(directory, now);
     await tuf.renew();
+    if ((await layoutOf(paths.marker)) < LAYOUT) {
+      await Authority.create(paths.pki, now());
+      await writeMarker(paths.marker, now());
+    }
+    const pki = await openPki(paths.pki, config, now());
     const database = await PgliteDatabase.open(paths.database, onFatal);
     closers.push(() => database.close());
     const devices = new DeviceRepository(database);
     const releases = new ReleaseRepository(database);
     const received = new IngestRepository(database);
     const tokens = new TokenRepository(database);
+    const certificates = new CertificateRepository(database);
     const blobs = await FolderObjectStore.open(paths.blobs);
     const pictures = await FolderObjectStore.open(paths.snapshots);
     await devices.markAllOffline();
 
-    let mqttUrl = '';
+    let ports = { https: 0, plain: 0, secure: 0 };
     const facts = {
-      mqttUrl: () => config.mqtt.publicUrl ?? mqttUrl,
-      serverKeys: [createPublicKey(keys.desired).export({ type: 'spki', format: 'pem' }) as string],
+      urls: (host: string) => ({
+        mqtt: config.mqtts.publicUrl ?? `mqtts://${host}:${ports.secure}`,
+        https: config.https.publicUrl ?? `https://${host}:${ports.https}`,
+      }),
+      serverKeys: () => tuf.serverKeys().pems,
       tufRoot: () => tuf.rootText(),
     };
-    const enrollment = new EnrollmentService(tokens, devices, () => broker, facts, now);
+    const revocations = new RevocationService(certificates, () => broker, pki.writeRevocationList, log, now);
+    const access = new AccessService(tokens, devices, certificates, revocations, now);
+    const enrollment = new EnrollmentService(tokens, certificates, revocations, () => broker, pki.issuer, facts, now);
     const ingest = new IngestService(received, pictures, () => broker, log, now);
-    const broker: AedesBroker = await AedesBroker.create({
-      ...config.mqtt,
-      authenticate: enrollment.authenticate,
+    const duties = {
+      authenticate: access.authenticate,
       onMessage: ingest.handle,
-      log,
-    });
+      forgetPresence: () => devices.markAllOffline(),
+      republish: () => publication.publishAll(),
+    };
+    const broker: RunningBroker = await openBroker(config, pki, duties, log, now);
     closers.push(async () => {
       await broker.close();
       await ingest.idle();
+      await revocations.idle();
     });
     const source = {
       released: () => releases.released(),
       assigned: () => releases.assigned(),
+      certificates: async () => (await releases.certified()).map(defaultCertificate),
       desired: (ids?: readonly string[]) => devices.desired(ids),
     };
-    const publication = new Publication(source, blobs, tuf, broker, keys.desired);
+    const publication: Publication = new Publication(source, blobs, tuf, broker);
     const verify = packageSandbox({
       timeoutMs: config.upload.verifyTimeoutSeconds * 1000,
       memoryBytes: config.upload.verifyMemoryMiB * 1024 * 1024,
@@ -173,42 +215,74 @@ export async function startServer({ config, log, now = systemNow, onFatal }: Ser
       DEFAULT_POLICY,
       now,
     );
+    const objects = new ObjectAccess(releases, blobs, () => performance.now());
     const assignments = new AssignmentService(devices, releases, publication, now);
-    const maintenance = new Maintenance(publication, ingest, received, tokens, config.retention, log, now);
-
     await publication.publishAll();
-    const mqtt = await broker.listen();
-    mqttUrl = `mqtt://${urlHost(config.mqtt.host)}:${mqtt.port}`;
-    const http = await createHttpServer({
-      log,
-      version: await packageVersion(),
-      operator: (token) => enrollment.operator(token),
-      api: (app) => {
-        releaseRoutes(app, releases, intake);
-        deviceRoutes(app, { devices, received, pictures, enrollment, assignments });
-      },
-      health: async () => ({
-        ok: await releases.releasedCount().then(
-          () => true,
-          () => false,
-        ),
-        connections: broker.connections,
-        chunks: publication.chunkCount,
-        tuf: tuf.versions(),
-        ingest: ingest.counters,
-      }),
+    await revocations.publish();
+    ports = { ...ports, ...(await broker.listen()) };
+    const version = await packageVersion();
+    const listen = async (tls: TlsOptions | null, { host, port }: { host: string; port: number }) => {
+      const app = await createHttpServer({
+        log,
+        version,
+        tls,
+        operator: (token) => access.operator(token),
+        api: (scope) => {
+          releaseRoutes(scope, releases, intake, (release) => publication.isPublished(release));
+          trustRoutes(scope, trustAdministration(tuf, publication));
+          deviceRoutes(scope, { devices, received, pictures, revocations, assignments });
+          enrollmentRoutes(scope, enrollment);
+          objectRoutes(scope, objects, tls === null ? {} : { device: true });
+        },
+        open: (scope) => tufFileRoutes(scope, () => tuf.metadata()),
+        health: async () => ({
+          ok: await releases.releasedCount().then(
+            () => true,
+            () => false,
+          ),
+          broker: broker.state,
+          connections: broker.connections,
+          chunks: publication.chunkCount,
+          tuf: { ...tuf.versions(), waiting: tuf.waiting(), warnings: tuf.warnings() },
+          ingest: ingest.counters,
+        }),
+      });
+      closers.push(() => app.close());
+      await app.listen({ host, port });
+      return { server: app.server, port: (app.server.address() as { port: number }).port };
+    };
+    closers.push(() => publication.idle());
+    const https = await listen(pki.httpsOptions(access), config.https);
+    ports.https = https.port;
+    const http = await listen(null, config.http);
+    const watch = trustWatch(tuf, log, now);
+    watch();
+    const maintenance = new Maintenance(publication, ingest, received, tokens, config.retention, log, now, async () => {
+      watch();
+      const graceMs = config.tls.renewalGraceDays * 86_400_000;
+      await certificates.dropExpired(new Date(now().getTime() - graceMs));
+      if (!(await pki.certificate.renew(now()))) return;
+      await broker.setCredentials(pki.certificate.credentials);
+      (https.server as HttpsServer).setSecureContext(pki.secureContext());
+      log.info({}, "the server's certificate was renewed");
     });
-    closers.push(async () => {
-      await http.close();
-      await publication.idle();
-    });
-    await http.listen({ host: config.http.host, port: config.http.port });
-    const { port } = http.server.address() as { port: number };
-    const httpUrl = config.http.publicUrl ?? `http://${urlHost(config.http.host)}:${port}`;
+    const urls = {
+      http: config.http.publicUrl ?? `http://${urlHost(config.http.host)}:${http.port}`,
+      https: config.https.publicUrl ?? `https://${urlHost(config.https.host)}:${https.port}`,
+      mqtt: config.mqtt.broker?.url ?? `mqtt://${urlHost(config.mqtt.host)}:${ports.plain}`,
+      mqtts: config.mqtts.publicUrl ?? `mqtts://${urlHost(config.mqtts.host)}:${ports.secure}`,
+    };
     maintenance.start();
     closers.push(() => maintenance.stop());
-    log.info({ http: httpUrl, mqtt: facts.mqttUrl() }, 'listening');
-    return { httpUrl, mqttUrl: facts.mqttUrl(), close };
+    log.info(urls, 'listening');
+    return {
+      httpUrl: urls.http,
+      httpsUrl: urls.https,
+      mqttUrl: urls.mqtt,
+      mqttsUrl: urls.mqtts,
+      authority: pki.authority.certificate,
+      close,
+    };
   } catch (error) {
     await close();
     throw error;
@@ -237,6 +311,14 @@ async function packageVersion(): Promise<string> {
     version: string;
   };
   return manifest.version;
+}
+
+async function layoutOf(marker: string): Promise<number> {
+  return (JSON.parse(await readFile(marker, 'utf8')) as { layout: number }).layout;
+}
+
+async function writeMarker(path: string, at: Date): Promise<void> {
+  await writeAtomic(path, `${JSON.stringify({ layout: LAYOUT, initialisedAt: at.toISOString() })}\n`);
 }
 
 function urlHost(host: string): string {

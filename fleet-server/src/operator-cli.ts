@@ -40,6 +40,7 @@ const label = (release: { name: string; version: string } | null | undefined) =>
   release ? `${release.name}@${release.version}` : '-';
 
 function state(device: DeviceView): string {
+  if (device.revokedAt !== null) return 'revoked';
   if (device.inSync) return 'in sync';
   return device.reported?.error?.code ?? (device.desired === null ? '-' : 'pending');
 }
@@ -88,6 +89,15 @@ device
       ],
     ];
     print(one, () => lines.map(([name, value]) => `${name.padEnd(9)} ${printable(value)}\n`).join(''));
+  });
+device
+  .command('revoke <id>')
+  .description(
+    'shut a board out: its certificate counts no more and its session ends; a new enrolment lets it in again',
+  )
+  .action(async (id: string) => {
+    const gone = await client().post<DeviceView>(`/devices/${encodeURIComponent(id)}/revoke`);
+    print(gone, () => `${gone.id} revoked ${gone.revokedAt}\n`);
   });
 
 const release = program.command('release').description('model releases');

@@ -1,6 +1,6 @@
 import { rm } from 'node:fs/promises';
-import { connect } from 'node:net';
 import { join } from 'node:path';
+import { connect } from 'node:tls';
 import type { RunningServer } from '@vigie/fleet-server/main';
 import {
   chunkTopic,
@@ -12,7 +12,7 @@ import {
   tufTopic,
 } from '@vigie/protocol';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { Api, dataFolder, dropTemplate, Listener, newBoot, report, start, until } from './server-fixture.js';
+import { Api, dataFolder, dropTemplate, Listener, newBoot, report, start, tlsOf, until } from './server-fixture.js';
 
 let directory: string;
 let server: RunningServer;
@@ -35,34 +35,42 @@ afterAll(async () => {
   await dropTemplate();
 });
 
-const refusedLogin = (options: object) =>
-  Listener.connect(server.mqttUrl, options).then(
+const refusedLogin = (url: string, options: object) =>
+  Listener.connect(url, { connectTimeout: 5000, ...options }).then(
     async (listener) => {
       await listener.end();
       return 'let in';
     },
-    (error: { code?: number }) => error.code,
+    (error: { code?: number | string; message: string }) => error.code ?? error.message,
   );
 
-describe('logins on the broker', () => {
-  it('refuses a wrong password, a foreign client id, nobody, and a device named operator', async () => {
-    const { username, password } = one.mqtt;
-    expect(await refusedLogin({ clientId: username, username, password: `${password}x` })).toBe(4);
-    expect(await refusedLogin({ clientId: username, username, password: two.mqtt.password })).toBe(4);
-    expect(await refusedLogin({ clientId: 'board-2', username, password })).toBe(4);
-    expect(await refusedLogin({ clientId: 'board-9', username: 'board-9', password })).toBe(4);
-    expect(await refusedLogin({ clientId: 'x' })).toBe(4);
-    expect(await refusedLogin({ clientId: 'x', username: 'operator', password: 'wrong' })).toBe(4);
-    expect(await refusedLogin({ clientId: 'board-1', username: 'operator', password: api.token! })).toBe(4);
-    expect(await refusedLogin({ clientId: username, username, password })).toBe('let in');
+describe('logins on the plain listener', () => {
+  const login = (options: object) => refusedLogin(server.mqttUrl, options);
+
+  it('are for operators with a token and nobody else', async () => {
+    expect(await login({ clientId: 'x' })).toBe(4);
+    expect(await login({ clientId: 'x', username: 'operator', password: 'wrong' })).toBe(4);
+    expect(await login({ clientId: 'board-1', username: 'operator', password: api.token! })).toBe(4);
+    expect(await login({ clientId: 'board-1' })).toBe(4);
+    expect(await login({ clientId: 'board-1', username: 'board-1', password: 'any' })).toBe(4);
+    expect(await login({ clientId: 'desk', username: 'operator', password: api.token! })).toBe('let in');
+  });
+});
+
+describe('logins of boards', () => {
+  const login = (options: object) => refusedLogin(server.mqttsUrl, options);
+
+  it('need a certificate whose name is the client id', async () => {
+    expect(await login({ clientId: 'board-1', ...tlsOf(one) })).toBe('let in');
+    expect(await login({ clientId: 'board-2', ...tlsOf(one) })).toBe(4);
+    expect(await login({ clientId: '', ...tlsOf(one) })).toBe(4);
+    expect(await login({ clientId: 'board-2', username: 'operator', password: api.token!, ...tlsOf(one) })).toBe(4);
+    expect(await login({ clientId: 'board-1', ca: server.authority })).toMatch(/ALERT|ECONNRESET/);
   });
 
-  it('refuses a last will elsewhere than on a presence topic', async () => {
-    const { username, password } = one.mqtt;
+  it('refuse a last will elsewhere than on a presence topic', async () => {
     const will = { topic: deviceTopic('board-1', 'desired'), payload: Buffer.from('x'), qos: 1 as const, retain: true };
-    expect(await refusedLogin({ clientId: username, username, password, will, connectTimeout: 2000 })).not.toBe(
-      'let in',
-    );
+    expect(await login({ clientId: 'board-1', ...tlsOf(one), will, connectTimeout: 2000 })).not.toBe('let in');
   });
 });
 
@@ -160,8 +168,8 @@ describe('what a device may do', () => {
     const closed = board.closed();
     board.client.publish(deviceTopic('board-1', 'events'), Buffer.alloc(200_000), { qos: 1 });
     await closed;
-    const { port } = new URL(server.mqttUrl);
-    const socket = connect(Number(port), '127.0.0.1');
+    const { port } = new URL(server.mqttsUrl);
+    const socket = connect({ port: Number(port), host: '127.0.0.1', ...tlsOf(one) });
     socket.on('error', () => undefined);
     const ended = new Promise((resolve) => socket.once('close', resolve));
     socket.write(Buffer.from([0x10, 0xff, 0xff, 0xff, 0x7f, 0x00, 0x04]));
@@ -188,13 +196,7 @@ describe('operators on the broker', () => {
 });
 
 describe('enrolment', () => {
-  const enroll = (token: string, deviceId: string) =>
-    new Api(server.httpUrl, null).call('POST', '/api/v1/enroll', {
-      token,
-      deviceId,
-      hardwareClass: 'x',
-      agentVersion: '0.1.0',
-    });
+  const enroll = (token: string, deviceId: string) => api.requestEnrollment(token, deviceId);
   const newToken = async () =>
     (await api.call('POST', '/api/v1/enrollment-tokens', { expiresInSeconds: 60 })).body.token as string;
 
@@ -210,16 +212,17 @@ describe('enrolment', () => {
     const token = await newToken();
     for (const id of ['', 'a b', 'a.b', 'a/b', '+', '#', '-x', 'x'.repeat(65)])
       expect((await enroll(token, id)).body.code, id).toBe('REQUEST_INVALID');
-    expect((await enroll(token, 'operator')).body.code).toBe('DEVICE_ID_RESERVED');
+    for (const id of ['operator', 'vigie-server'])
+      expect((await enroll(token, id)).body.code, id).toBe('DEVICE_ID_RESERVED');
     expect((await enroll(token, 'board-3')).status).toBe(200);
   });
 
-  it('gives a device that enrols again a new password and ends its session', async () => {
+  it('gives a device that enrols again a new certificate, revokes the old one and ends its session', async () => {
     const board = await Listener.device(two);
     const closed = board.closed();
     const again = await api.enroll('board-2');
     await closed;
-    expect(await refusedLogin({ clientId: 'board-2', username: 'board-2', password: two.mqtt.password })).toBe(4);
+    expect(await refusedLogin(server.mqttsUrl, { clientId: 'board-2', ...tlsOf(two) })).toBe(4);
     const back = await Listener.device(again);
     await back.end();
     expect((await api.call('GET', '/api/v1/devices')).body.items).toHaveLength(4);

@@ -66,7 +66,7 @@ describe('SIGKILL', () => {
       expect(device.desired?.generation ?? 0).toBeGreaterThanOrEqual(generation);
       generation = device.desired?.generation ?? 0;
       if (generation > 0) {
-        const board = await Listener.device({ ...enrolled, mqtt: { ...enrolled.mqtt, url: server.mqtt } });
+        const board = await Listener.device({ ...enrolled, mqtt: { url: server.mqtts } });
         expect(generationOf(await board.fetch(deviceTopic('board-1', 'desired')))).toBe(generation);
         const { targets } = await verifiedTargets(board, enrolled.tufRoot);
         expect(Object.keys(targets)).toHaveLength(items.length);
@@ -82,9 +82,9 @@ describe('SIGKILL', () => {
     const [{ name, version }] = packages;
     expect((await api.call('POST', '/api/v1/assignments', { devices: ['board-2'], name, version })).status).toBe(202);
     const board = await Listener.device(enrolled);
-    const { targets } = await verifiedTargets(board, enrolled.tufRoot);
-    await fetchRelease(board, targets[`releases/${name}/${version}.json`]);
-    await board.fetch(chunkTopic(targets[`releases/${name}/${version}.json`].hashes.sha256));
+    const trusted = await verifiedTargets(board, enrolled.tufRoot);
+    await fetchRelease(board, trusted, `releases/${name}/${version}.json`);
+    await board.fetch(chunkTopic(trusted.targets[`releases/${name}/${version}.json`].hashes.sha256));
     await board.end();
     await server.kill('SIGTERM');
     expect(server.child.exitCode).toBe(0);
@@ -114,7 +114,7 @@ describe('vigie-server', () => {
       ['htpp: {}\n', /htpp: unknown key/],
       ['http: {port: 99999}\n', /http\.port: 99999 is not a whole number in 0\.\.65535/],
       ['http: {port: "80"}\n', /http\.port: "80" is not/],
-      ['http: {host: 0.0.0.0}\n', /http\.host: "0\.0\.0\.0" is beyond loopback and TLS is not built in yet/],
+      ['http: {host: 0.0.0.0}\n', /http\.host: "0\.0\.0\.0" is beyond loopback, and http is without TLS/],
       ['mqtt: {host: "::"}\n', /mqtt\.host: "::" is beyond loopback/],
       ['log: {level: loud}\n', /log\.level: "loud" is not one of fatal, error/],
       ['http: 8080\n', /http: 8080 is not object/],

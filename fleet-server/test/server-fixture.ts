@@ -2,14 +2,16 @@ import { type ChildProcess, spawn } from 'node:child_process';
 import { createHash, randomUUID } from 'node:crypto';
 import { once } from 'node:events';
 import { cp, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
+import { request as httpsRequest } from 'node:https';
 import type { Socket } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { parseConfig, type ServerConfig } from '@vigie/fleet-server/config';
+import { ECDSA, newKeyPair, pem, privateKeyPem, x509 } from '@vigie/fleet-server/io/pki/x509-library';
 import { type Initialised, initialise, type RunningServer, startServer } from '@vigie/fleet-server/main';
 import { packDirectory } from '@vigie/models/package/archive';
-import type { EnrollResponse, Reported } from '@vigie/protocol';
+import type { DeviceCertificate, EnrollResponse, Reported } from '@vigie/protocol';
 import mqtt, { type MqttClient } from 'mqtt';
 import { pino } from 'pino';
 
@@ -38,6 +40,7 @@ export async function until<T>(
 /** The API as a client sees it. */
 export class Api {
   constructor(
+    /** Without TLS, on loopback. */
     readonly url: string,
     readonly token: string | null,
   ) {}
@@ -60,17 +63,76 @@ export class Api {
     return { status: response.status, body: text === '' ? {} : JSON.parse(text), headers: response.headers };
   }
 
+  /** Enrols a board by the real thing: a token, a key of its own, TLS. */
   async enroll(deviceId: string): Promise<EnrollResponse> {
     const { token } = (await this.call('POST', '/api/v1/enrollment-tokens')).body;
-    const answer = await new Api(this.url, null).call('POST', '/api/v1/enroll', {
-      token,
-      deviceId,
-      hardwareClass: 'generic-x64',
-      agentVersion: '0.1.0',
-    });
+    const answer = await this.requestEnrollment(token, deviceId);
     if (answer.status !== 200) throw new Error(`enroll: ${JSON.stringify(answer.body)}`);
     return answer.body as unknown as EnrollResponse;
   }
+
+  /** `token`: with or without its fingerprint. The key is kept for `tlsOf`. */
+  async requestEnrollment(token: string, deviceId: string, changes: object = {}): Promise<TlsAnswer> {
+    const { https, authority } = servers.get(this.url)!;
+    const { privateKey, csr } = await keyAndRequest();
+    const about = { deviceId, hardwareClass: 'generic-x64', agentVersion: '0.1.0' };
+    const body = { token: token.split('.')[0], ...about, csr, ...changes };
+    const answer = await callTls(https, { ca: authority }, 'POST', '/api/v1/enroll', body);
+    if (answer.status === 200) keys.set(answer.body.certificate, privateKey);
+    return answer;
+  }
+}
+
+/** Where the servers of these tests listen with TLS, by their plain URL. */
+const servers = new Map<string, { https: string; authority: string }>();
+/** Private keys of the boards that were enrolled, by their certificates. */
+const keys = new Map<string, string>();
+
+/** A key pair's private half (PEM) and a request signed by it. */
+export async function keyAndRequest(): Promise<{ privateKey: string; csr: string }> {
+  const keys = await newKeyPair();
+  const request = await x509.Pkcs10CertificateRequestGenerator.create({
+    name: 'CN=whatever',
+    keys: keys as never,
+    signingAlgorithm: ECDSA,
+  });
+  return { privateKey: await privateKeyPem(keys.privateKey), csr: pem(request) };
+}
+
+export interface TlsAnswer {
+  status: number;
+  body: Record<string, never>;
+}
+
+/** One HTTPS request; `tls` holds what is trusted and shown. */
+export function callTls(
+  url: string,
+  tls: { ca: string; cert?: string; key?: string },
+  method: string,
+  path: string,
+  body?: unknown,
+): Promise<TlsAnswer> {
+  return new Promise((resolve, reject) => {
+    const text = body === undefined ? undefined : JSON.stringify(body);
+    const headers = text === undefined ? {} : { 'content-type': 'application/json' };
+    const request = httpsRequest(new URL(path, url), { method, headers, agent: false, ...tls }, (response) => {
+      let answer = '';
+      response.on('data', (bytes) => {
+        answer += bytes;
+      });
+      response.once('end', () =>
+        resolve({ status: response.statusCode as number, body: answer === '' ? {} : JSON.parse(answer) }),
+      );
+      response.once('error', reject);
+    });
+    request.once('error', reject);
+    request.end(text);
+  });
+}
+
+/** What an enrolled board shows and believes in TLS. */
+export function tlsOf(board: DeviceCertificate): { cert: string; key: string; ca: string } {
+  return { cert: board.certificate, key: keys.get(board.certificate)!, ca: board.authorities[0] };
 }
 
 /** An MQTT client that keeps what it receives. */
@@ -91,9 +153,8 @@ export class Listener {
     return new Listener(client);
   }
 
-  static device(enrolled: EnrollResponse, options: mqtt.IClientOptions = {}): Promise<Listener> {
-    const { url, username, password } = enrolled.mqtt;
-    return Listener.connect(url, { clientId: enrolled.deviceId, username, password, ...options });
+  static device(board: EnrollResponse, options: mqtt.IClientOptions = {}): Promise<Listener> {
+    return Listener.connect(board.mqtt.url, { clientId: board.deviceId, ...tlsOf(board), ...options });
   }
 
   /** Newest message of an exact topic, retained or live. */
@@ -129,27 +190,45 @@ export async function dropTemplate(): Promise<void> {
 }
 
 export function configOf(directory: string, changes: Record<string, unknown> = {}): ServerConfig {
-  const document = { data: { directory }, http: { port: 0 }, mqtt: { port: 0 }, log: { level: 'fatal' }, ...changes };
+  const free = { port: 0 };
+  const ports = { http: free, https: free, mqtt: free, mqtts: free };
+  const document = { data: { directory }, ...ports, log: { level: 'fatal' }, ...changes };
   return parseConfig(document, 'test');
 }
 
-export async function start(directory: string, changes: Record<string, unknown> = {}): Promise<RunningServer> {
+export async function start(
+  directory: string,
+  changes: Record<string, unknown> = {},
+  now?: () => Date,
+): Promise<RunningServer> {
   const onFatal = (error: Error) => {
     throw error;
   };
-  return startServer({ config: configOf(directory, changes), log: pino({ level: 'silent' }), onFatal });
+  const server = await startServer({
+    config: configOf(directory, changes),
+    log: pino({ level: 'silent' }),
+    onFatal,
+    now,
+  });
+  servers.set(server.httpUrl, { https: server.httpsUrl, authority: server.authority });
+  return server;
 }
 
 /** The server as its users run it. */
 export interface ServerProcess {
   child: ChildProcess;
   http: string;
+  https: string;
   mqtt: string;
+  mqtts: string;
+  /** Certificate of its authority, PEM. */
+  authority: string;
   kill(signal: NodeJS.Signals): Promise<void>;
 }
 
 export async function spawnServer(directory: string): Promise<ServerProcess> {
-  const child = spawn(process.execPath, [cli, 'run', '--data', directory, '--http-port', '0', '--mqtt-port', '0'], {
+  const ports = ['http', 'https', 'mqtt', 'mqtts'].flatMap((name) => [`--${name}-port`, '0']);
+  const child = spawn(process.execPath, [cli, 'run', '--data', directory, ...ports], {
     stdio: ['ignore', 'ignore', 'pipe'],
   });
   let log = '';
@@ -159,14 +238,16 @@ export async function spawnServer(directory: string): Promise<ServerProcess> {
   const listening = await until('the server to listen', () => {
     if (child.exitCode !== null) throw new Error(`server ended: ${log}`);
     const line = log.split('\n').find((one) => one.includes('"msg":"listening"'));
-    return line === undefined ? null : (JSON.parse(line) as { http: string; mqtt: string });
+    return line === undefined ? null : (JSON.parse(line) as Record<'http' | 'https' | 'mqtt' | 'mqtts', string>);
   });
   const kill = async (signal: NodeJS.Signals) => {
     if (child.exitCode !== null || child.signalCode !== null) return;
     child.kill(signal);
     await once(child, 'exit');
   };
-  return { child, ...listening, kill };
+  const authority = await readFile(join(directory, 'pki', 'authority.pem'), 'utf8');
+  servers.set(listening.http, { https: listening.https, authority });
+  return { child, ...listening, authority, kill };
 }
 
 /** Runs a command line of the server to its end. */

@@ -30,7 +30,7 @@ export class House {
     const { adminToken, enrollmentToken } = await initialiseServer(this.rig.path('server'));
     this.#adminToken = adminToken;
     await this.startServer();
-    await enrollBoard(this.server.httpUrl, enrollmentToken, this.rig.path('board'), this.deviceId);
+    await enrollBoard(this.server.httpsUrl, enrollmentToken, this.rig.path('board'), this.deviceId);
     await this.startBoard();
     this.fp32 = await this.server.client.publishRelease((await packDirectory(FP32_PACKAGE)).bytes);
     this.int8 = await this.server.client.publishRelease((await packDirectory(INT8_PACKAGE)).bytes);

@@ -1,7 +1,7 @@
 import { readdirSync, readFileSync } from 'node:fs';
 import { Value } from '@sinclair/typebox/value';
 import { describe, expect, it } from 'vitest';
-import { EnrollRequest, EnrollResponse } from './enrollment.js';
+import { DeviceCertificate, EnrollRequest, EnrollResponse, RenewRequest } from './enrollment.js';
 import { Command, Desired } from './messages.js';
 import { ReleaseDescriptor } from './release.js';
 import { MAX_MESSAGE_BYTES } from './topics.js';
@@ -17,6 +17,8 @@ const inner = {
   descriptor: ReleaseDescriptor,
   'enroll-request': EnrollRequest,
   'enroll-response': EnrollResponse,
+  'renew-request': RenewRequest,
+  'device-certificate': DeviceCertificate,
 };
 
 describe('golden messages, frozen: a board in the field sends and expects exactly these', () => {

@@ -146,6 +146,9 @@ export class ChildDetector implements Detector {
   get runtime(): string {
     return this.#info.runtime;
   }
+  get threshold(): number {
+    return this.#info.threshold;
+  }
   get pid(): number {
     return this.#child.pid ?? 0;
   }

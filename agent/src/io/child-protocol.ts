@@ -61,6 +61,8 @@ export interface ReadyAnswer {
   precision: string;
   labels: string[];
   runtime: string;
+  /** Score from which a detection counts fully, 0..1. */
+  threshold: number;
 }
 
 /** First and last answer of a child that has not. `code`: a PackageErrorCode, or MODEL_LOAD_FAILED for anything else. */

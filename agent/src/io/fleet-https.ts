@@ -1,13 +1,17 @@
 import type { IncomingHttpHeaders, IncomingMessage } from 'node:http';
 import { Agent, request as httpsRequest } from 'node:https';
 
-/** What a board shows and whom it believes in TLS; an Identity is one. */
-export interface TlsCredentials {
+/** Whom a board believes in TLS. */
+export interface ServerTrust {
+  /** Certificates (PEM) of the private CA: nobody else vouches for a server of the fleet. */
+  authorities: readonly string[];
+}
+
+/** The same, and what the board shows; an Identity is one. */
+export interface TlsCredentials extends ServerTrust {
   /** The board's certificate and private key, PEM. */
   certificate: string;
   privateKey: string;
-  /** Certificates (PEM) of the private CA: nobody else vouches for a server of the fleet. */
-  authorities: readonly string[];
 }
 
 export type FleetHttpsErrorCode =
@@ -16,8 +20,12 @@ export type FleetHttpsErrorCode =
   | 'UNREACHABLE'
   /** Silence for `idleMs`. */
   | 'TIMED_OUT'
-  /** The server's certificate is not of our CA, not for this host, or not valid at this board's clock. */
+  /** The server's certificate is not of our CA. */
   | 'SERVER_UNTRUSTED'
+  /** It is for other host names. */
+  | 'SERVER_NAME_MISMATCH'
+  /** It is not valid at this board's clock. */
+  | 'CLOCK_OR_CERTIFICATE_WRONG'
   /** The server does not take our certificate. */
   | 'CERTIFICATE_REFUSED'
   | 'ANSWER_TOO_LARGE'
@@ -39,7 +47,7 @@ export interface FleetHttpsOptions {
   /** Origin of the fleet server, `https://host:port`. */
   baseUrl: string;
   /** Asked at each request: a renewed certificate is used from the next connection on. */
-  credentials: () => TlsCredentials;
+  credentials: () => ServerTrust & Partial<TlsCredentials>;
   /** Longest silence of the peer before a request is given up, ms. */
   idleMs?: number;
   /** Connections at the same time. */
@@ -67,7 +75,7 @@ const MAX_BYTES = 1024 * 1024;
  */
 export class FleetHttps {
   readonly #options: FleetHttpsOptions;
-  #connections: { credentials: TlsCredentials; agent: Agent } | null = null;
+  #connections: { credentials: ServerTrust; agent: Agent } | null = null;
 
   constructor(options: FleetHttpsOptions) {
     this.#options = options;
@@ -173,14 +181,20 @@ function cut(target: string, error: Error): FleetHttpsError {
   return new FleetHttpsError('CUT', `${target}: the answer broke off (${error.message})`, { cause: error });
 }
 
-/** What went wrong with a server's certificate, by Node's code; null: something else went wrong. */
-export function trustFault(error: NodeJS.ErrnoException, host: string): string | null {
-  switch (error.code) {
+/** What went wrong with a server's certificate, from Node's code; null: something else did. */
+function trustFault(nodeCode: string | undefined, host: string): [FleetHttpsErrorCode, string] | null {
+  switch (nodeCode) {
     case 'ERR_TLS_CERT_ALTNAME_INVALID':
-      return `its certificate is not for the name ${host}; add that to tls.names of the server, or use a name it has`;
+      return [
+        'SERVER_NAME_MISMATCH',
+        `its certificate is not for the name ${host}; add that to tls.names of the server, or use a name it has`,
+      ];
     case 'CERT_NOT_YET_VALID':
     case 'CERT_HAS_EXPIRED':
-      return `its certificate is not valid at this board's clock (${new Date().toISOString()}); set the clock right`;
+      return [
+        'CLOCK_OR_CERTIFICATE_WRONG',
+        `its certificate is not valid at this board's clock (${new Date().toISOString()}); set the clock right`,
+      ];
     case 'DEPTH_ZERO_SELF_SIGNED_CERT':
     case 'SELF_SIGNED_CERT_IN_CHAIN':
     case 'UNABLE_TO_VERIFY_LEAF_SIGNATURE':
@@ -190,7 +204,7 @@ export function trustFault(error: NodeJS.ErrnoException, host: string): string |
     case 'CERT_UNTRUSTED':
     case 'INVALID_PURPOSE':
     case 'INVALID_CA':
-      return `its certificate is not of this fleet's authority (${error.code})`;
+      return ['SERVER_UNTRUSTED', `its certificate is not of this fleet's authority (${nodeCode})`];
     default:
       return null;
   }
@@ -198,8 +212,8 @@ export function trustFault(error: NodeJS.ErrnoException, host: string): string |
 
 function translate(url: URL, error: NodeJS.ErrnoException): Error {
   if (error instanceof FleetHttpsError) return error;
-  const fault = trustFault(error, url.hostname);
-  if (fault !== null) return new FleetHttpsError('SERVER_UNTRUSTED', `${url.host}: ${fault}`, { cause: error });
+  const fault = trustFault(error.code, url.hostname);
+  if (fault !== null) return new FleetHttpsError(fault[0], `${url.host}: ${fault[1]}`, { cause: error });
   if (/^ERR_SSL_.*ALERT/.test(error.code ?? '')) {
     const message = `${url.host}: does not take this board's certificate (${error.code})`;
     return new FleetHttpsError('CERTIFICATE_REFUSED', message, { cause: error });

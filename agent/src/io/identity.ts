@@ -1,15 +1,20 @@
-import { createPublicKey, type KeyObject } from 'node:crypto';
+import { createPrivateKey, createPublicKey, type KeyObject, X509Certificate } from 'node:crypto';
 import { mkdir, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { type Static, Type } from '@sinclair/typebox';
 import { Value } from '@sinclair/typebox/value';
-import { EnrollResponse, Instant } from '@vigie/protocol';
+import { type DeviceCertificate, EnrollResponse, Instant } from '@vigie/protocol';
 import { writeFileAtomic } from './atomic-file.js';
 
-/** Who this board is in its fleet: `<data>/identity.json`, mode 0600, for it holds the board's MQTT password. */
+/** Who this board is in its fleet: `<data>/identity.json`, mode 0600, for it holds the board's private key. */
 export const Identity = Type.Composite([
   EnrollResponse,
-  Type.Object({ hardwareClass: Type.String({ minLength: 1, maxLength: 64 }), enrolledAt: Instant }),
+  Type.Object({
+    /** PKCS #8 PEM, made on this board; it never leaves it. */
+    privateKey: Type.String({ pattern: '^-----BEGIN PRIVATE KEY-----', maxLength: 4000 }),
+    hardwareClass: Type.String({ minLength: 1, maxLength: 64 }),
+    enrolledAt: Instant,
+  }),
 ]);
 export type Identity = Static<typeof Identity>;
 
@@ -49,6 +54,8 @@ export async function readIdentity(dataDirectory: string): Promise<Identity | nu
   if (problem !== undefined) throw new IdentityError(`${path}: ${problem.path}: ${problem.message}; ${wayOut}`);
   const identity = value as Identity;
   trustedKeysOf(identity);
+  const fault = certificateFault(identity, identity.deviceId, identity.privateKey);
+  if (fault !== null) throw new IdentityError(`${path}: ${fault}; ${wayOut}`);
   return identity;
 }
 
@@ -57,7 +64,54 @@ export async function writeIdentity(dataDirectory: string, identity: Identity): 
   const tuf = tufDirectory(dataDirectory);
   await mkdir(tuf, { recursive: true, mode: 0o700 });
   await writeFileAtomic(join(tuf, 'root.json'), identity.tufRoot);
+  await saveIdentity(dataDirectory, identity);
+}
+
+/** Replaces the identity alone, as a whole: after a crash the old one stands there or the new one. */
+async function saveIdentity(dataDirectory: string, identity: Identity): Promise<void> {
   await writeFileAtomic(identityPath(dataDirectory), `${JSON.stringify(identity, null, 2)}\n`, 0o600);
+}
+
+/** The identity of a running agent; a renewal replaces certificate and key on the disk first, then here. */
+export class CurrentIdentity {
+  #value: Identity;
+
+  constructor(
+    identity: Identity,
+    private readonly dataDirectory: string,
+  ) {
+    this.#value = identity;
+  }
+
+  get value(): Identity {
+    return this.#value;
+  }
+
+  async replaceCertificate({ certificate, authorities }: DeviceCertificate, privateKey: string): Promise<void> {
+    const next = { ...this.#value, certificate, authorities, privateKey };
+    await saveIdentity(this.dataDirectory, next);
+    this.#value = next;
+  }
+}
+
+/** From when to when a certificate (PEM) is valid, ms since 1970. */
+export function validityOf(certificate: string): { from: number; to: number } {
+  const { validFrom, validTo } = new X509Certificate(certificate);
+  return { from: Date.parse(validFrom), to: Date.parse(validTo) };
+}
+
+/** Why a certificate is not this board's: signed by none of its authorities, another name, another key. Null: it is. */
+export function certificateFault(answer: DeviceCertificate, deviceId: string, privateKey: string): string | null {
+  try {
+    const certificate = new X509Certificate(answer.certificate);
+    const signed = answer.authorities.some((pem) => certificate.verify(new X509Certificate(pem).publicKey));
+    if (!signed) return 'certificate: not signed by the authority beside it';
+    if (certificate.subject !== `CN=${deviceId}`) return `certificate: for "${certificate.subject}", not "${deviceId}"`;
+    if (!certificate.checkPrivateKey(createPrivateKey(privateKey))) return 'certificate: not for this private key';
+    return null;
+  } catch (error) {
+    return `certificate, authorities or privateKey: ${(error as Error).message}`;
+  }
 }
 
 /** The keys that sign desired states and commands. Throws IdentityError for one that is no Ed25519 key. */

@@ -65,7 +65,8 @@ async function load(request: LoadRequest, options: { threads: number; threshold:
   const open = request.open ?? (await openDirectory(directory));
   const { manifest } = open;
   // Never above the package's own threshold: its golden frames are tested with what this child returns.
-  const threshold = Math.min(options.threshold, manifest.thresholds.default) * options.floorRatio;
+  const own = manifest.thresholds.default;
+  const threshold = Math.min(options.threshold, own) * options.floorRatio;
   const model = await loadModel(directory, open, { threshold, threads: options.threads });
   const ready: ReadyAnswer = {
     digest: open.digest,
@@ -74,6 +75,8 @@ async function load(request: LoadRequest, options: { threads: number; threshold:
     precision: manifest.model.precision,
     labels: open.labels,
     runtime: model.runtime,
+    // 1 stands for "the operator has not named one".
+    threshold: options.threshold < 1 ? options.threshold : own,
   };
   return { model, ready };
 }

@@ -51,7 +51,7 @@ export async function startDemoBoard(
 ): Promise<Board> {
   const directory = rig.path('board');
   if (!existsSync(`${directory}/identity.json`)) {
-    await enrollBoard(server.httpUrl, await server.client.enrollmentToken(), directory, DEVICE);
+    await enrollBoard(server.httpsUrl, await server.client.enrollmentToken(), directory, DEVICE);
   }
   return await startBoard(rig, {
     directory,

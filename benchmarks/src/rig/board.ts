@@ -7,6 +7,8 @@ import type { Rig } from './rig.js';
 import { WaitTimeoutError, waitFor } from './wait.js';
 
 export interface BoardOptions {
+  /** For messages and the log file; `board` when absent. */
+  name?: string;
   /** Data folder of the agent. */
   directory: string;
   httpPort: number;
@@ -45,7 +47,7 @@ export function boardConfig(options: BoardOptions): string {
   ].join('\n');
 }
 
-/** Trades an enrolment token for the board's identity, kept in its data folder. */
+/** Trades an enrolment token for the board's identity, kept in its data folder. `serverUrl`: `https://host:port`. */
 export async function enrollBoard(
   serverUrl: string,
   token: string,
@@ -61,15 +63,20 @@ export async function enrollBoard(
   ]);
 }
 
-/** Starts an agent with its own config file and waits until it answers and its camera delivers (and, with a model, detects). */
-export async function startBoard(rig: Rig, options: BoardOptions): Promise<Board> {
+/** Starts an agent with its own config file; returns at once. */
+export function launchBoard(rig: Rig, options: BoardOptions): Board {
   mkdirSync(options.directory, { recursive: true, mode: 0o700 });
   const config = `${options.directory}.yaml`;
   writeFileSync(config, boardConfig(options), { mode: 0o600 });
   const agent = [process.execPath, AGENT_CLI, 'run', '--config', config];
   const [command, ...args] = options.halfCore === true ? [HALF_CORE, ...agent] : agent;
-  const board = rig.start({ name: 'board', command, args });
-  const client = new BoardClient(`http://127.0.0.1:${options.httpPort}`);
+  const board = rig.start({ name: options.name ?? 'board', command, args });
+  return { process: board, client: new BoardClient(`http://127.0.0.1:${options.httpPort}`) };
+}
+
+/** Starts an agent and waits until it answers and its camera delivers (and, with a model, detects). */
+export async function startBoard(rig: Rig, options: BoardOptions): Promise<Board> {
+  const { process: board, client } = launchBoard(rig, options);
   let latest: BoardHealth | undefined;
   const ready = async (): Promise<boolean> => {
     latest = await client.health();

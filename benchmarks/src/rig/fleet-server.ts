@@ -1,5 +1,7 @@
+import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 import { FleetClient } from '../clients/fleet-client.js';
 import { runCommand } from './command.js';
+import { fixedPorts } from './free-port.js';
 import type { ManagedProcess } from './managed-process.js';
 import { SERVER_CLI } from './repository.js';
 import type { Rig } from './rig.js';
@@ -10,8 +12,11 @@ export interface FleetServer {
   process: ManagedProcess;
   client: FleetClient;
   adminToken: string;
+  /** For operators, without TLS. */
   httpUrl: string;
   mqttUrl: string;
+  /** For boards: enrolment, renewal, files. */
+  httpsUrl: string;
 }
 
 /** `vigie-server init` in a fresh folder; the tokens are shown this once. */
@@ -26,13 +31,26 @@ export async function initialiseServer(directory: string): Promise<{ adminToken:
   return JSON.parse(stdout.toString('utf8')) as { adminToken: string; enrollmentToken: string };
 }
 
+/** Ports for boards stay the same from start to start: their identities name them. */
+async function boardPorts(directory: string): Promise<{ https: number; mqtts: number }> {
+  const file = `${directory}.ports.json`;
+  if (!existsSync(file)) {
+    const [https, mqtts] = await fixedPorts(2);
+    writeFileSync(file, JSON.stringify({ https, mqtts }));
+  }
+  return JSON.parse(readFileSync(file, 'utf8')) as { https: number; mqtts: number };
+}
+
 /** Starts `vigie-server run` on an initialised folder and waits until it answers. */
 export async function startServer(
   rig: Rig,
   directory: string,
   adminToken: string,
   ports: { http: number; mqtt: number },
+  /** Further options of the command line, such as `--config FILE`. */
+  more: readonly string[] = [],
 ): Promise<FleetServer> {
+  const { https, mqtts } = await boardPorts(directory);
   const httpUrl = `http://127.0.0.1:${ports.http}`;
   const server = rig.start({
     name: 'server',
@@ -44,8 +62,13 @@ export async function startServer(
       directory,
       '--http-port',
       String(ports.http),
+      '--https-port',
+      String(https),
       '--mqtt-port',
       String(ports.mqtt),
+      '--mqtts-port',
+      String(mqtts),
+      ...more,
     ],
   });
   const client = new FleetClient(httpUrl, adminToken);
@@ -53,5 +76,12 @@ export async function startServer(
     timeoutMs: 60_000,
     guard: () => server.assertRunning(),
   });
-  return { process: server, client, adminToken, httpUrl, mqttUrl: `mqtt://127.0.0.1:${ports.mqtt}` };
+  return {
+    process: server,
+    client,
+    adminToken,
+    httpUrl,
+    mqttUrl: `mqtt://127.0.0.1:${ports.mqtt}`,
+    httpsUrl: `https://127.0.0.1:${https}`,
+  };
 }

@@ -1,4 +1,6 @@
+import { X509Certificate } from 'node:crypto';
 import { createServer, type Server, type Socket } from 'node:net';
+import { createServer as createTlsServer, type TLSSocket, type TlsOptions, type Server as TlsServer } from 'node:tls';
 import {
   DELIVERY,
   devicePublishAllowed,
@@ -16,8 +18,10 @@ import {
   type ConnectPacket,
 } from 'aedes';
 import type { Logger } from 'pino';
-import type { Authenticate, Broker, MessageHandler, Principal, PublishOptions } from '../ports.js';
+import type { Authenticate, Broker, MessageHandler, PeerCertificate, Principal, PublishOptions } from '../ports.js';
 import { PacketLimit } from './packet-limit.js';
+import { readPeer } from './pki/peer-certificate.js';
+import type { ServerCredentials } from './pki/server-certificate.js';
 
 /** Largest packet: a full message, its topic (at most 300 bytes by the contract) and the header. */
 const MAX_PACKET_BYTES = MAX_MESSAGE_BYTES + 1024;
@@ -25,10 +29,18 @@ const MAX_PACKET_BYTES = MAX_MESSAGE_BYTES + 1024;
 const BAD_CREDENTIALS = 4 as AuthErrorCode;
 const UNAVAILABLE = 3 as AuthErrorCode;
 
-export interface AedesBrokerOptions {
+interface Listener {
   host: string;
+  /** 0 takes a free one. */
   port: number;
   maxConnections: number;
+}
+
+export interface AedesBrokerOptions {
+  /** For operators, on loopback. */
+  plain: Listener;
+  /** For boards: mutual TLS. `authority` is the PEM of the one whose certificates count. */
+  secure: Listener & { credentials: ServerCredentials; authority: string };
   authenticate: Authenticate;
   onMessage: MessageHandler;
   log: Logger;
@@ -37,16 +49,28 @@ export interface AedesBrokerOptions {
 /** MQTT 3.1.1 broker inside the server. It keeps nothing over a restart: retained state comes from the database. */
 export class AedesBroker implements Broker {
   readonly #aedes: Aedes;
-  readonly #server: Server;
+  readonly #plain: Server;
+  readonly #secure: TlsServer;
   readonly #options: AedesBrokerOptions;
   readonly #principals = new WeakMap<Client, Principal>();
   readonly #clients = new Map<string, Client>();
+  readonly #certificates = new WeakMap<object, PeerCertificate>();
+  /** Clients between the check of their login and their place among the others; `kicked` ones are cut once they have it. */
+  readonly #entering = new Set<Client>();
+  readonly #kicked = new WeakSet<Client>();
 
   private constructor(aedes: Aedes, options: AedesBrokerOptions) {
     this.#aedes = aedes;
     this.#options = options;
-    this.#server = createServer((socket) => this.#accept(socket));
-    this.#server.maxConnections = options.maxConnections;
+    this.#plain = createServer((socket) => this.#accept(socket));
+    this.#plain.maxConnections = options.plain.maxConnections;
+    const authority = new X509Certificate(options.secure.authority);
+    this.#secure = createTlsServer(
+      { ...this.#context(options.secure.credentials), handshakeTimeout: 10_000 },
+      (socket) => this.#acceptBoard(socket, authority),
+    );
+    this.#secure.maxConnections = options.secure.maxConnections;
+    this.#secure.on('tlsClientError', (error) => options.log.debug({ err: error }, 'mqtt connection over TLS'));
   }
 
   /** Starts the broker without listening: retained state is published before the first board comes in. */
@@ -66,16 +90,15 @@ export class AedesBroker implements Broker {
     return broker;
   }
 
-  async listen(): Promise<{ port: number }> {
-    const { host, port } = this.#options;
-    await new Promise<void>((resolve, reject) => {
-      this.#server.once('error', reject);
-      this.#server.listen(port, host, () => {
-        this.#server.removeListener('error', reject);
-        resolve();
-      });
-    });
-    return { port: (this.#server.address() as { port: number }).port };
+  /** Returns the ports that were taken. */
+  async listen(): Promise<{ plain: number; secure: number }> {
+    const { plain, secure } = this.#options;
+    return { plain: await listenOn(this.#plain, plain), secure: await listenOn(this.#secure, secure) };
+  }
+
+  /** New connections get this certificate from now on. */
+  setCredentials(credentials: ServerCredentials): void {
+    this.#secure.setSecureContext(this.#context(credentials));
   }
 
   publish(topic: string, payload: Buffer, { qos, retain }: PublishOptions): void {
@@ -88,6 +111,7 @@ export class AedesBroker implements Broker {
   disconnect(deviceId: string): void {
     const client = this.#clients.get(deviceId);
     if (client !== undefined && this.#principals.get(client)?.kind === 'device') client.close();
+    for (const entering of this.#entering) if (entering.id === deviceId) this.#kicked.add(entering);
   }
 
   get connections(): number {
@@ -95,9 +119,24 @@ export class AedesBroker implements Broker {
   }
 
   async close(): Promise<void> {
-    const closed = new Promise<void>((resolve) => this.#server.close(() => resolve()));
+    const closed = [this.#plain, this.#secure].map((server) => new Promise((resolve) => server.close(resolve)));
     await new Promise<void>((resolve) => this.#aedes.close(() => resolve()));
-    await closed;
+    await Promise.all(closed);
+  }
+
+  #context(credentials: ServerCredentials): TlsOptions {
+    const { authority } = this.#options.secure;
+    return { ...credentials, ca: authority, requestCert: true, rejectUnauthorized: true, minVersion: 'TLSv1.2' };
+  }
+
+  #acceptBoard(socket: TLSSocket, authority: X509Certificate): void {
+    const peer = readPeer(socket, authority);
+    if (typeof peer === 'string') {
+      socket.destroy();
+      return;
+    }
+    this.#certificates.set(socket, peer);
+    this.#accept(socket);
   }
 
   #accept(socket: Socket): void {
@@ -122,9 +161,15 @@ export class AedesBroker implements Broker {
       done(allowed ? null : new Error('a last will belongs on a presence topic'), allowed);
     };
     aedes.authenticate = (client, username, password, done) => {
-      authenticate({ clientId: client.id, username: username ?? '', password: password ?? Buffer.alloc(0) }).then(
+      const certificate = this.#certificates.get(client.conn) ?? null;
+      const credentials = { clientId: client.id, username: username ?? '', password: password ?? Buffer.alloc(0) };
+      this.#entering.add(client);
+      client.conn.once('close', () => this.#entering.delete(client));
+      authenticate({ ...credentials, certificate }).then(
         (principal) => {
-          if (principal === null) return done(refusal('bad user name or password', BAD_CREDENTIALS), null);
+          if (principal === null || this.#kicked.has(client)) {
+            return done(refusal('bad user name or password', BAD_CREDENTIALS), null);
+          }
           this.#principals.set(client, principal);
           done(null, true);
         },
@@ -165,7 +210,11 @@ export class AedesBroker implements Broker {
         },
       );
     };
-    aedes.on('client', (client) => this.#clients.set(client.id, client));
+    aedes.on('client', (client) => {
+      this.#entering.delete(client);
+      this.#clients.set(client.id, client);
+      if (this.#kicked.has(client)) client.close();
+    });
     aedes.on('clientDisconnect', (client) => {
       if (this.#clients.get(client.id) === client) this.#clients.delete(client.id);
     });
@@ -184,4 +233,15 @@ export class AedesBroker implements Broker {
 
 function refusal(message: string, returnCode: AuthErrorCode): AuthenticateError {
   return Object.assign(new Error(message), { returnCode });
+}
+
+async function listenOn(server: Server | TlsServer, { host, port }: Listener): Promise<number> {
+  await new Promise<void>((resolve, reject) => {
+    server.once('error', reject);
+    server.listen(port, host, () => {
+      server.removeListener('error', reject);
+      resolve();
+    });
+  });
+  return (server.address() as { port: number }).port;
 }

@@ -1,23 +1,18 @@
 import { type Static, Type } from '@sinclair/typebox';
-import { DeviceId, EnrollRequest, ModelName, SemanticVersion, TrialPolicy } from '@vigie/protocol';
+import { DeviceId, ModelName, SemanticVersion, TrialPolicy } from '@vigie/protocol';
 import type { FastifyInstance } from 'fastify';
 import { viewDevice } from '../devices/device-view.js';
 import type { DeviceRepository } from '../io/database/device-repository.js';
 import type { IngestRepository } from '../io/database/ingest-repository.js';
 import type { ObjectStore } from '../ports.js';
 import type { AssignmentService } from '../services/assignment.js';
-import type { EnrollmentService } from '../services/enrollment.js';
+import type { RevocationService } from '../services/revocation.js';
 import { sendProblem } from './problem.js';
 
 const Strict = { additionalProperties: false } as const;
-const DAY_SECONDS = 86_400;
 
 const DeviceParams = Type.Object({ id: DeviceId });
 const SnapshotParams = Type.Object({ id: DeviceId, event: Type.String({ pattern: '^[A-Za-z0-9_-]{1,64}$' }) });
-const TokenRequest = Type.Object(
-  { expiresInSeconds: Type.Optional(Type.Integer({ minimum: 60, maximum: 90 * DAY_SECONDS })) },
-  Strict,
-);
 const AssignmentRequest = Type.Object(
   {
     devices: Type.Array(DeviceId, { minItems: 1, maxItems: 5000 }),
@@ -37,12 +32,12 @@ export interface DeviceRouteServices {
   devices: DeviceRepository;
   received: IngestRepository;
   pictures: ObjectStore;
-  enrollment: EnrollmentService;
+  revocations: RevocationService;
   assignments: AssignmentService;
 }
 
 export function deviceRoutes(app: FastifyInstance, services: DeviceRouteServices): void {
-  const { devices, received, pictures, enrollment, assignments } = services;
+  const { devices, received, pictures, revocations, assignments } = services;
 
   app.get('/devices', { schema: { summary: 'All devices; telemetry only with the single device' } }, async () => ({
     items: (await devices.list()).map((record) => viewDevice(record, null)),
@@ -88,28 +83,14 @@ export function deviceRoutes(app: FastifyInstance, services: DeviceRouteServices
     },
   );
 
-  app.post<{ Body: Static<typeof TokenRequest> | null }>(
-    '/enrollment-tokens',
-    {
-      schema: {
-        summary: 'A single-use token for one board',
-        body: Type.Union([TokenRequest, Type.Null(), Type.Undefined()]),
-      },
-    },
-    async ({ body }, reply) =>
-      reply.code(201).send(await enrollment.createToken(body?.expiresInSeconds ?? DAY_SECONDS)),
-  );
-
-  app.post<{ Body: EnrollRequest }>(
-    '/enroll',
-    {
-      config: { open: true },
-      bodyLimit: 16_384,
-      schema: { summary: 'A board trades a token for its credential', body: EnrollRequest },
-    },
-    async ({ body }, reply) => {
-      const result = await enrollment.enroll(body);
-      return result.ok ? result.response : sendProblem(reply, result.code, result.detail);
+  app.post<{ Params: Static<typeof DeviceParams> }>(
+    '/devices/:id/revoke',
+    { schema: { summary: 'Shut a board out at once; a new enrolment lets it in again', params: DeviceParams } },
+    async ({ params }, reply) => {
+      if (!(await revocations.revoke(params.id)))
+        return sendProblem(reply, 'DEVICE_UNKNOWN', `no device ${params.id} is enrolled`);
+      const record = await devices.find(params.id);
+      return record === null ? { id: params.id } : viewDevice(record, null);
     },
   );
 }

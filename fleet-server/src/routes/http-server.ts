@@ -1,8 +1,18 @@
+import type { ServerOptions } from 'node:https';
+import type { TLSSocket } from 'node:tls';
 import type { TSchema } from '@sinclair/typebox';
 import { TypeCompiler } from '@sinclair/typebox/compiler';
 import { Value } from '@sinclair/typebox/value';
-import Fastify, { type FastifyError, type FastifyInstance, type FastifyReply, type FastifyRequest } from 'fastify';
+import Fastify, {
+  type FastifyError,
+  type FastifyInstance,
+  type FastifyReply,
+  type FastifyRequest,
+  type FastifyServerOptions,
+} from 'fastify';
 import type { Logger } from 'pino';
+import type { PeerCertificate } from '../ports.js';
+import type { Admission } from '../services/access.js';
 import { describeRoutes } from './openapi.js';
 import { sendProblem } from './problem.js';
 import { registerStatusPage } from './status-page.js';
@@ -15,16 +25,41 @@ export interface HttpServerOptions {
   version: string;
   /** Name of the operator whose token this is; null refuses it. */
   operator: (token: string) => Promise<string | null>;
-  /** Routes under `/api/v1`, all behind the operator's token but those with `config.open`. */
+  /** Null: without TLS, for this machine only. */
+  tls: TlsOptions | null;
+  /** Routes under `/api/v1`, all behind the operator's token but those with `config.open` or `config.device`. */
   api: (app: FastifyInstance) => void;
+  /** Routes outside `/api/v1`, for everybody. */
+  open?: (app: FastifyInstance) => void;
   /** `/health`: answers 200 when `ok`. */
   health: () => Promise<{ ok: boolean } & Record<string, unknown>>;
+}
+
+/** TLS with certificates of the fleet's authority. */
+export interface TlsOptions {
+  /** The server's key and certificate chain, PEM. */
+  credentials: { key: string; cert: string };
+  /** Certificate of the authority, PEM. */
+  authority: string;
+  peer: (socket: TLSSocket) => PeerCertificate | 'none' | 'untrusted';
+  /** Does a board's certificate count? `expired`: also for a while after its end. */
+  admit: (peer: PeerCertificate, expired: boolean) => Promise<Admission>;
 }
 
 declare module 'fastify' {
   interface FastifyContextConfig {
     /** Needs no operator's token. */
     open?: boolean;
+    /** Is answered over TLS only. */
+    secure?: boolean;
+    /** For boards: needs a certificate that counts, or `expired` not long ago. */
+    device?: true | 'expired';
+  }
+  interface FastifyRequest {
+    /** Whose certificate the connection has; null on routes that are not for boards. */
+    peer: PeerCertificate | null;
+    /** Id of that board. */
+    readonly device: string | null;
   }
   interface FastifySchema {
     /** One line of the OpenAPI document. */
@@ -41,6 +76,13 @@ export async function createHttpServer(options: HttpServerOptions): Promise<Fast
     forceCloseConnections: true,
     requestTimeout: 600_000,
     routerOptions: { maxParamLength: 200 },
+    ...(options.tls === null ? {} : { https: listenerOptions(options.tls) }),
+  } as FastifyServerOptions) as FastifyInstance;
+  app.decorateRequest('peer', null);
+  app.decorateRequest('device', {
+    getter(this: FastifyRequest) {
+      return this.peer?.deviceId ?? null;
+    },
   });
   app.setValidatorCompiler(({ schema, httpPart }) => {
     const check = TypeCompiler.Compile(schema as TSchema);
@@ -69,7 +111,12 @@ export async function createHttpServer(options: HttpServerOptions): Promise<Fast
       'content-security-policy': "default-src 'none'; frame-ancestors 'none'",
       'cache-control': 'no-store',
     });
-    if (!request.url.startsWith('/api/') || request.routeOptions.config.open === true) return;
+    const { open, secure, device } = request.routeOptions.config;
+    if ((secure === true || device !== undefined) && options.tls === null) {
+      return sendProblem(reply, 'TLS_REQUIRED', 'this is answered over TLS only: use the https address of the server');
+    }
+    if (device !== undefined) return admitDevice(options.tls as TlsOptions, request, reply, device === 'expired');
+    if (!request.url.startsWith('/api/') || open === true) return;
     const token = /^Bearer ([\w-]{16,200})$/i.exec(request.headers.authorization ?? '')?.[1];
     if (token === undefined || (await options.operator(token)) === null) {
       return sendProblem(reply, 'UNAUTHORIZED', 'send an operator\'s token as "Authorization: Bearer TOKEN"');
@@ -88,8 +135,41 @@ export async function createHttpServer(options: HttpServerOptions): Promise<Fast
   });
   app.get('/openapi.json', async () => openapi());
   registerStatusPage(app);
+  options.open?.(app);
   await app.register(async (scope) => options.api(scope), { prefix: '/api/v1' });
   return app;
+}
+
+/** Boards may be asked for a certificate; who has none is an operator or about to enrol, and routes say what they need. */
+function listenerOptions({ credentials, authority }: TlsOptions): ServerOptions {
+  return {
+    ...credentials,
+    ca: authority,
+    requestCert: true,
+    rejectUnauthorized: false,
+    minVersion: 'TLSv1.2',
+    handshakeTimeout: 10_000,
+  };
+}
+
+async function admitDevice(
+  { peer, admit }: TlsOptions,
+  request: FastifyRequest,
+  reply: FastifyReply,
+  expired: boolean,
+): Promise<FastifyReply | undefined> {
+  const shown = peer(request.raw.socket as TLSSocket);
+  if (shown === 'none')
+    return sendProblem(reply, 'CERTIFICATE_REQUIRED', "show a board's certificate (enrolment gives one)");
+  if (shown === 'untrusted')
+    return sendProblem(
+      reply,
+      'CERTIFICATE_UNTRUSTED',
+      "the certificate was not signed for a board by this fleet's authority",
+    );
+  const admission = await admit(shown, expired);
+  if (!admission.ok) return sendProblem(reply, admission.code, admission.detail);
+  request.peer = shown;
 }
 
 function answerError(error: FastifyError, request: FastifyRequest, reply: FastifyReply, log: Logger): FastifyReply {

@@ -16,7 +16,9 @@ export function describeRoutes(app: FastifyInstance, version: string): () => obj
     return {
       openapi: '3.1.0',
       info: { title: 'Vigie fleet server', version },
-      components: { securitySchemes: { operator: { type: 'http', scheme: 'bearer' } } },
+      components: {
+        securitySchemes: { operator: { type: 'http', scheme: 'bearer' }, board: { type: 'mutualTLS' } },
+      },
       paths,
     };
   };
@@ -46,6 +48,6 @@ function describe({ url, schema, config }: RouteOptions): object {
       ? {}
       : { requestBody: { content: { 'application/json': { schema: schema.body } } } }),
     responses: { default: { description: 'JSON; a refusal is application/problem+json with a code' } },
-    ...(open ? {} : { security: [{ operator: [] }] }),
+    ...(open ? {} : { security: [config?.device === undefined ? { operator: [] } : { board: [] }] }),
   };
 }

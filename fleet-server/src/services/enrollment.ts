@@ -1,81 +1,123 @@
-import type { EnrollRequest, EnrollResponse } from '@vigie/protocol';
-import type { DeviceRepository } from '../io/database/device-repository.js';
+import type { DeviceCertificate, EnrollRequest, EnrollResponse } from '@vigie/protocol';
+import type { CertificateRepository } from '../io/database/certificate-repository.js';
 import type { TokenRepository } from '../io/database/token-repository.js';
-import type { Authenticate, Broker, Now } from '../ports.js';
-import { hashSecret, newSecret, secretMatches } from '../secrets.js';
+import type { IssueResult } from '../io/pki/device-issuer.js';
+import type { Broker, Now, PeerCertificate } from '../ports.js';
+import { enrollmentToken, hashSecret, newSecret } from '../secrets.js';
+import { isReserved } from './access.js';
+import { AttemptLimit } from './attempt-limit.js';
+import type { RevocationService } from './revocation.js';
 
-/** User name of operators on the broker; no device may have it as its id. */
-const OPERATOR = 'operator';
+/** Failed enrolments from one address, and in how long. */
+const MOST_FAILURES = 30;
+const WINDOW_MS = 60_000;
 
 export type EnrollResult =
   | { ok: true; response: EnrollResponse }
-  | { ok: false; code: 'ENROLLMENT_TOKEN_INVALID' | 'DEVICE_ID_RESERVED'; detail: string };
+  | { ok: false; code: 'ENROLLMENT_TOKEN_INVALID' | 'DEVICE_ID_RESERVED' | 'CSR_INVALID'; detail: string }
+  | { ok: false; code: 'TOO_MANY_ATTEMPTS'; detail: string; retryAfterSeconds: number };
 
-/** What an enrolling board gets besides its own credential. */
+export type RenewResult =
+  | { ok: true; response: DeviceCertificate }
+  | { ok: false; code: 'CSR_INVALID' | 'CERTIFICATE_REVOKED'; detail: string };
+
+/** Signs boards' certificates. */
+export interface DeviceIssuer {
+  /** Of the authority's certificate: what a token carries. */
+  readonly fingerprint: string;
+  /** Certificates (PEM) that boards check servers against. */
+  readonly authorities: readonly string[];
+  issue(deviceId: string, csr: string, now: Date): Promise<IssueResult>;
+}
+
+/** What an enrolling board gets besides its own certificate. */
 export interface EnrollmentFacts {
-  mqttUrl(): string;
-  serverKeys: string[];
+  /** Where boards reach broker and server, when they reached us as `host`. */
+  urls(host: string): { mqtt: string; https: string };
+  serverKeys(): string[];
   tufRoot(): string;
 }
 
-/** Credentials: operators' tokens, enrolment tokens, and the boards' passwords. */
+/** How boards get their certificates, the first and the next ones. */
 export class EnrollmentService {
+  readonly #limit: AttemptLimit;
+
   constructor(
     private readonly tokens: TokenRepository,
-    private readonly devices: DeviceRepository,
+    private readonly certificates: CertificateRepository,
+    private readonly revocations: RevocationService,
     private readonly broker: () => Broker,
+    private readonly issuer: DeviceIssuer,
     private readonly facts: EnrollmentFacts,
     private readonly now: Now,
-  ) {}
+  ) {
+    this.#limit = new AttemptLimit(MOST_FAILURES, WINDOW_MS, now);
+  }
 
   async createToken(lifetimeSeconds: number): Promise<{ token: string; expiresAt: string }> {
-    const token = newSecret('enrollment');
+    const secret = newSecret('enrollment');
     const at = this.now();
     const expiresAt = new Date(at.getTime() + lifetimeSeconds * 1000);
-    await this.tokens.addEnrollmentToken(hashSecret(token), at, expiresAt);
-    return { token, expiresAt: expiresAt.toISOString() };
+    await this.tokens.addEnrollmentToken(hashSecret(secret), at, expiresAt);
+    return { token: enrollmentToken(secret, this.issuer.fingerprint), expiresAt: expiresAt.toISOString() };
   }
 
-  /** A board trades a token for a password. One that exists gets a new one, and its live session ends. */
-  async enroll({ token, deviceId, hardwareClass, agentVersion }: EnrollRequest): Promise<EnrollResult> {
-    if (deviceId === OPERATOR) {
-      return {
-        ok: false,
-        code: 'DEVICE_ID_RESERVED',
-        detail: `"${OPERATOR}" is the operators' user name; choose another device id`,
-      };
+  /**
+   * A board trades a token for a certificate. What a board of this id had before is revoked, and its live session ends.
+   * `from`: the address the request came from; `host`: the name by which the board reached us.
+   */
+  async enroll(request: EnrollRequest, from: string, host: string): Promise<EnrollResult> {
+    const retryAfterSeconds = this.#limit.waitSeconds(from);
+    if (retryAfterSeconds > 0) {
+      const detail = `too many failed enrolments from ${from}; try again in ${retryAfterSeconds} s`;
+      return { ok: false, code: 'TOO_MANY_ATTEMPTS', detail, retryAfterSeconds };
     }
-    const password = newSecret('device');
-    const device = { id: deviceId, hardwareClass, agentVersion, passwordHash: hashSecret(password) };
-    if (!(await this.devices.enroll(hashSecret(token), device, this.now()))) {
-      return {
-        ok: false,
-        code: 'ENROLLMENT_TOKEN_INVALID',
-        detail: 'the enrolment token is unknown, used or expired; ask an operator for a new one (vigie token create)',
-      };
+    const result = await this.#enroll(request, host);
+    if (!result.ok) this.#limit.failed(from);
+    return result;
+  }
+
+  async #enroll({ token, deviceId, hardwareClass, agentVersion, csr }: EnrollRequest, host: string) {
+    if (isReserved(deviceId)) {
+      const detail = `"${deviceId}" is reserved ("operator" and all that begins with "vigie-" are); choose another device id`;
+      return { ok: false, code: 'DEVICE_ID_RESERVED', detail } as const;
     }
+    const spent = {
+      ok: false,
+      code: 'ENROLLMENT_TOKEN_INVALID',
+      detail: 'the enrolment token is unknown, used or expired; ask an operator for a new one (vigie token create)',
+    } as const;
+    const now = this.now();
+    const tokenHash = hashSecret(token);
+    if (!(await this.certificates.tokenIsGood(tokenHash, now))) return spent;
+    // Before the token is spent: a board with a bad request may try again with a good one.
+    const issued = await this.issuer.issue(deviceId, csr, now);
+    if (!issued.ok) return { ok: false, code: 'CSR_INVALID', detail: issued.detail } as const;
+    const device = { id: deviceId, hardwareClass, agentVersion };
+    if (!(await this.certificates.enroll(tokenHash, device, issued, now))) return spent;
     this.broker().disconnect(deviceId);
-    const { mqttUrl, serverKeys, tufRoot } = this.facts;
-    return {
-      ok: true,
-      response: { deviceId, mqtt: { url: mqttUrl(), username: deviceId, password }, serverKeys, tufRoot: tufRoot() },
+    this.revocations.publishSoon();
+    const { mqtt, https } = this.facts.urls(host);
+    const response: EnrollResponse = {
+      deviceId,
+      certificate: issued.pem,
+      authorities: [...this.issuer.authorities],
+      mqtt: { url: mqtt },
+      https: { url: https },
+      serverKeys: this.facts.serverKeys(),
+      tufRoot: this.facts.tufRoot(),
     };
+    return { ok: true, response } as const;
   }
 
-  /** Name of the operator's token, or null. */
-  async operator(token: string): Promise<string | null> {
-    return this.tokens.apiTokenName(hashSecret(token));
-  }
-
-  /** Logins on the broker: a device as itself, an operator under a client id that no device has. */
-  readonly authenticate: Authenticate = async ({ clientId, username, password }) => {
-    if (username === OPERATOR) {
-      if ((await this.operator(password.toString())) === null || (await this.devices.exists(clientId))) return null;
-      return { kind: 'operator' };
+  /** A further certificate for the same board. The one it asked with counts until the new one was used once. */
+  async renew(peer: PeerCertificate, csr: string): Promise<RenewResult> {
+    const now = this.now();
+    const issued = await this.issuer.issue(peer.deviceId, csr, now);
+    if (!issued.ok) return { ok: false, code: 'CSR_INVALID', detail: issued.detail };
+    if (!(await this.certificates.renew(peer.deviceId, peer.serial, issued, now))) {
+      return { ok: false, code: 'CERTIFICATE_REVOKED', detail: 'the certificate was revoked; enrol the board again' };
     }
-    // A will or a takeover acts under the client id, so it must be the device's own.
-    if (clientId !== username) return null;
-    const stored = await this.devices.passwordHash(username);
-    return stored !== null && secretMatches(password, stored) ? { kind: 'device', deviceId: username } : null;
-  };
+    return { ok: true, response: { certificate: issued.pem, authorities: [...this.issuer.authorities] } };
+  }
 }

@@ -25,6 +25,8 @@ export class Maintenance {
     private readonly retention: ServerConfig['retention'],
     private readonly log: Logger,
     private readonly now: Now,
+    /** Certificates, and what operators should hear about. */
+    private readonly upkeep: () => Promise<void>,
   ) {}
 
   start(): void {
@@ -43,6 +45,7 @@ export class Maintenance {
 
   async round(): Promise<void> {
     await this.publication.renew();
+    await this.upkeep();
     for (const [deviceId, tables] of this.ingest.takeTouched()) {
       for (const table of tables) {
         if (table === 'snapshots') await this.ingest.pruneSnapshots(deviceId, this.retention.snapshots);

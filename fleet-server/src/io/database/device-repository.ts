@@ -4,19 +4,12 @@ import type { DeviceRecord } from '../../devices/device-view.js';
 import type { PgliteDatabase } from './pglite-database.js';
 import { devices, telemetry } from './schema.js';
 
-/** A board that trades an enrolment token for a credential. */
-export interface EnrollingDevice {
-  id: string;
-  hardwareClass: string;
-  agentVersion: string;
-  passwordHash: string;
-}
-
 const RECORD = {
   id: devices.id,
   hardwareClass: devices.hardwareClass,
   agentVersion: devices.agentVersion,
   enrolledAt: devices.enrolledAt,
+  revokedAt: devices.revokedAt,
   bootId: devices.bootId,
   online: devices.online,
   presenceAt: devices.presenceAt,
@@ -42,15 +35,8 @@ export class DeviceRepository {
   }
 
   async exists(id: string): Promise<boolean> {
-    return (await this.passwordHash(id)) !== null;
-  }
-
-  async passwordHash(id: string): Promise<string | null> {
-    const rows = await this.#database.drizzle
-      .select({ hash: devices.passwordHash })
-      .from(devices)
-      .where(eq(devices.id, id));
-    return rows[0]?.hash ?? null;
+    const rows = await this.#database.drizzle.select({ id: devices.id }).from(devices).where(eq(devices.id, id));
+    return rows.length === 1;
   }
 
   /** Newest telemetry of one device. */
@@ -62,25 +48,6 @@ export class DeviceRepository {
       .orderBy(desc(telemetry.id))
       .limit(1);
     return (rows[0]?.body as Telemetry | undefined) ?? null;
-  }
-
-  /**
-   * Spends a token and writes the device in one statement, so that a token works once however many ask at the same time.
-   * A device that exists gets the new password and keeps its generation. Returns false when the token is not good.
-   */
-  async enroll(tokenHash: string, device: EnrollingDevice, now: Date): Promise<boolean> {
-    const at = now.toISOString();
-    const rows = await this.#database.drizzle.execute(sql`
-      with spent as (
-        update enrollment_tokens set used_at = ${at}::timestamptz, used_by = ${device.id}
-        where hash = ${tokenHash} and used_at is null and expires_at > ${at}::timestamptz returning hash
-      )
-      insert into devices (id, hardware_class, agent_version, password_hash, enrolled_at)
-      select ${device.id}, ${device.hardwareClass}, ${device.agentVersion}, ${device.passwordHash}, ${at}::timestamptz from spent
-      on conflict (id) do update set hardware_class = excluded.hardware_class, agent_version = excluded.agent_version,
-        password_hash = excluded.password_hash, enrolled_at = excluded.enrolled_at
-      returning id`);
-    return (rows as unknown[]).length === 1;
   }
 
   /** Present generation of each of these devices that is enrolled. */

@@ -26,7 +26,7 @@ export const apiTokens = pgTable('api_tokens', {
   createdAt: instant('created_at').notNull(),
 });
 
-/** Single-use tokens by which a board gets its credential. */
+/** Single-use tokens by which a board gets its certificate. */
 export const enrollmentTokens = pgTable('enrollment_tokens', {
   hash: text('hash').primaryKey(),
   createdAt: instant('created_at').notNull(),
@@ -62,8 +62,9 @@ export const devices = pgTable('devices', {
   id: text('id').primaryKey(),
   hardwareClass: text('hardware_class').notNull(),
   agentVersion: text('agent_version').notNull(),
-  passwordHash: text('password_hash').notNull(),
   enrolledAt: instant('enrolled_at').notNull(),
+  /** When an operator revoked it; null while it may come in. */
+  revokedAt: instant('revoked_at'),
   /** Boot that said it was born last; null before the first birth. */
   bootId: text('boot_id'),
   /** Boots that were superseded, newest last, bounded. */
@@ -77,6 +78,24 @@ export const devices = pgTable('devices', {
   reported: jsonb('reported').$type<Reported>(),
   reportedReceivedAt: instant('reported_received_at'),
 });
+
+/** Every certificate that a board was given and that has not expired long since. */
+export const deviceCertificates = pgTable(
+  'device_certificates',
+  {
+    /** 32 lower-case hex digits. */
+    serial: text('serial').primaryKey(),
+    deviceId: text('device_id').notNull(),
+    issuedAt: instant('issued_at').notNull(),
+    expiresAt: instant('expires_at').notNull(),
+    /** First connection with it: from then on the ones before it do not count any more. */
+    usedAt: instant('used_at'),
+    revokedAt: instant('revoked_at'),
+    /** Revoked because a newer one took its place. */
+    superseded: boolean('superseded').notNull().default(false),
+  },
+  (table) => [index('device_certificates_by_device').on(table.deviceId)],
+);
 
 /** Columns of everything that boards send with a boot id and a sequence: the pair makes inserts idempotent. */
 const received = () => ({

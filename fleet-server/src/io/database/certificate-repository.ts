@@ -1,0 +1,149 @@
+import { and, eq, gt, isNotNull, lt, sql } from 'drizzle-orm';
+import type { PeerCertificate } from '../../ports.js';
+import type { PgliteDatabase } from './pglite-database.js';
+import { deviceCertificates } from './schema.js';
+
+export interface CertificateRecord {
+  deviceId: string;
+  usedAt: Date | null;
+  revokedAt: Date | null;
+}
+
+/** A certificate that was issued and not handed out yet. */
+export interface NewCertificate {
+  serial: string;
+  expiresAt: Date;
+}
+
+/** A board that trades an enrolment token for a certificate. */
+export interface EnrollingDevice {
+  id: string;
+  hardwareClass: string;
+  agentVersion: string;
+}
+
+/** Which certificates count. */
+export class CertificateRepository {
+  readonly #database: PgliteDatabase;
+
+  constructor(database: PgliteDatabase) {
+    this.#database = database;
+  }
+
+  async find(serial: string): Promise<CertificateRecord | null> {
+    const { deviceId, usedAt, revokedAt } = deviceCertificates;
+    const rows = await this.#database.drizzle
+      .select({ deviceId, usedAt, revokedAt })
+      .from(deviceCertificates)
+      .where(eq(deviceCertificates.serial, serial));
+    return rows[0] ?? null;
+  }
+
+  /** Is there an enrolment token with this hash that can still be spent? */
+  async tokenIsGood(tokenHash: string, now: Date): Promise<boolean> {
+    const rows = await this.#database.drizzle.execute(sql`
+      select 1 from enrollment_tokens
+      where hash = ${tokenHash} and used_at is null and expires_at > ${now.toISOString()}::timestamptz`);
+    return (rows as unknown[]).length === 1;
+  }
+
+  /**
+   * Spends a token, writes the device and its certificate in one statement, so that a token works once however many ask
+   * at the same time. A device that exists keeps its generation; what it had before is revoked. False: the token is not good.
+   */
+  async enroll(tokenHash: string, device: EnrollingDevice, certificate: NewCertificate, now: Date): Promise<boolean> {
+    const at = now.toISOString();
+    const rows = await this.#database.drizzle.execute(sql`
+      with spent as (
+        update enrollment_tokens set used_at = ${at}::timestamptz, used_by = ${device.id}
+        where hash = ${tokenHash} and used_at is null and expires_at > ${at}::timestamptz returning hash
+      ),
+      old as (
+        update device_certificates set revoked_at = ${at}::timestamptz, superseded = true
+        from spent where device_id = ${device.id} and revoked_at is null
+      ),
+      enrolled as (
+        insert into devices (id, hardware_class, agent_version, enrolled_at)
+        select ${device.id}, ${device.hardwareClass}, ${device.agentVersion}, ${at}::timestamptz from spent
+        on conflict (id) do update set hardware_class = excluded.hardware_class, agent_version = excluded.agent_version,
+          enrolled_at = excluded.enrolled_at, revoked_at = null
+        returning id
+      )
+      insert into device_certificates (serial, device_id, issued_at, expires_at)
+      select ${certificate.serial}, id, ${at}::timestamptz, ${certificate.expiresAt.toISOString()}::timestamptz from enrolled
+      returning serial`);
+    return (rows as unknown[]).length === 1;
+  }
+
+  /**
+   * Adds a certificate beside the one that asked for it. Earlier ones that were never used (answers that got lost) are
+   * revoked. False: the one that asked does not count any more.
+   */
+  async renew(deviceId: string, asking: string, certificate: NewCertificate, now: Date): Promise<boolean> {
+    const at = now.toISOString();
+    const rows = await this.#database.drizzle.execute(sql`
+      with good as (
+        select device_id from device_certificates
+        where serial = ${asking} and device_id = ${deviceId} and revoked_at is null for update
+      ),
+      lost as (
+        update device_certificates set revoked_at = ${at}::timestamptz, superseded = true from good
+        where device_certificates.device_id = good.device_id and revoked_at is null and used_at is null and serial <> ${asking}
+      )
+      insert into device_certificates (serial, device_id, issued_at, expires_at)
+      select ${certificate.serial}, device_id, ${at}::timestamptz, ${certificate.expiresAt.toISOString()}::timestamptz from good
+      returning serial`);
+    return (rows as unknown[]).length === 1;
+  }
+
+  /**
+   * Takes in a certificate that the authority signed and that is not on record: the database is older than it, restored
+   * from a backup. Only for a device that is known and not revoked; null otherwise.
+   */
+  async adopt({ deviceId, serial, expiresAt }: PeerCertificate, now: Date): Promise<CertificateRecord | null> {
+    await this.#database.drizzle.execute(sql`
+      insert into device_certificates (serial, device_id, issued_at, expires_at)
+      select ${serial}, id, ${now.toISOString()}::timestamptz, ${expiresAt.toISOString()}::timestamptz
+      from devices where id = ${deviceId} and revoked_at is null on conflict do nothing`);
+    return this.find(serial);
+  }
+
+  /** Notes the first use, and revokes the others of the device. */
+  async firstUse(serial: string, now: Date): Promise<void> {
+    const at = now.toISOString();
+    await this.#database.drizzle.execute(sql`
+      with used as (
+        update device_certificates set used_at = ${at}::timestamptz
+        where serial = ${serial} and used_at is null and revoked_at is null returning device_id
+      )
+      update device_certificates set revoked_at = ${at}::timestamptz, superseded = true from used
+      where device_certificates.device_id = used.device_id and serial <> ${serial} and revoked_at is null`);
+  }
+
+  /** Revokes all certificates of a device. False: there is no such device. */
+  async revokeDevice(deviceId: string, now: Date): Promise<boolean> {
+    const at = now.toISOString();
+    const rows = await this.#database.drizzle.execute(sql`
+      with gone as (
+        update device_certificates set revoked_at = ${at}::timestamptz where device_id = ${deviceId} and revoked_at is null
+      )
+      update devices set revoked_at = ${at}::timestamptz where id = ${deviceId} returning id`);
+    return (rows as unknown[]).length === 1;
+  }
+
+  /** What a revocation list holds: revoked and not expired. */
+  async revoked(now: Date): Promise<{ serial: string; at: Date; superseded: boolean }[]> {
+    const { serial, revokedAt, superseded, expiresAt } = deviceCertificates;
+    const rows = await this.#database.drizzle
+      .select({ serial, at: revokedAt, superseded })
+      .from(deviceCertificates)
+      .where(and(isNotNull(revokedAt), gt(expiresAt, now)))
+      .orderBy(revokedAt, serial);
+    return rows.flatMap((row) => (row.at === null ? [] : [{ ...row, at: row.at }]));
+  }
+
+  /** Forgets certificates that expired before `before`: whoever shows one is a stranger. */
+  async dropExpired(before: Date): Promise<void> {
+    await this.#database.drizzle.delete(deviceCertificates).where(lt(deviceCertificates.expiresAt, before));
+  }
+}
