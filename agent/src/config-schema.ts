@@ -109,7 +109,7 @@ export const ConfigSchema = Type.Object(
       spare: Type.Boolean({
         title: 'Spare child',
         description:
-          'Keep one more inference process without a model (about 60 MB), so that a new model is live sooner. Only on an ' +
+          'Keep one more inference process without a model (about 25 MB of its own), so that a new model is live sooner. Only on an ' +
           'enrolled board with memory to spare.',
         default: true,
       }),

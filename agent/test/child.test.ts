@@ -1,3 +1,4 @@
+import { spawn as spawnProcess } from 'node:child_process';
 import { cpSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { readFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
@@ -11,6 +12,7 @@ import { afterAll, afterEach, describe, expect, it } from 'vitest';
 import { ChildPacer } from '../src/io/child-pacer.js';
 import { readGolden } from '../src/io/golden-reader.js';
 import { InferenceChildFactory, type InferenceChildOptions } from '../src/io/inference-child.js';
+import { findLauncher } from '../src/io/linux-pacer.js';
 import type { Detector } from '../src/ports.js';
 import { selfTest } from '../src/update/self-test.js';
 import { until } from './fleet-fixture.js';
@@ -23,8 +25,8 @@ const PLANES = new Uint8Array(3 * 320 * 320);
 const scratch = mkdtempSync(join(tmpdir(), 'vigie-child-'));
 const detectors: Detector[] = [];
 const factories: InferenceChildFactory[] = [];
-/** As `linuxPacer` starts paced children. */
-const LAUNCHER = ['/usr/bin/setpriv', '--pdeathsig', 'KILL', '--'];
+/** As `linuxPacer` starts paced children; part of util-linux, so of every machine these tests run on. */
+const LAUNCHER = findLauncher() ?? [];
 const NEVER = new AbortController().signal;
 afterEach(async () => {
   await Promise.all(factories.splice(0).map((factory) => factory.close()));
@@ -157,6 +159,7 @@ describe('a spare child', () => {
     detectors.push(first);
     expect([first.pid, first.digest]).toEqual([spare, (await open).digest]);
     expect((await first.detect(PLANES, 320, 320)).stagesMs.inference).toBeGreaterThan(0);
+    expect(factory.pids.size).toBe(2);
     const second = await factory.spawn(PACKAGE, 'background', await open);
     expect([...factory.pids].sort()).toEqual([first.pid, second.pid].sort());
     await second.close();
@@ -216,6 +219,28 @@ describe('a child under a CPU quota', () => {
     await detector.detect(PLANES, 320, 320);
     expect(signals).toHaveLength(paced);
     expect(/^State:\s+[RS]/m.test(readFileSync(`/proc/${detector.pid}/status`, 'utf8'))).toBe(true);
+  });
+});
+
+describe('a stopped child whose agent is killed', () => {
+  it('does not stay behind', async () => {
+    expect(LAUNCHER.length).toBeGreaterThan(0);
+    const agent = spawnProcess(process.execPath, [
+      '-e',
+      `const child = require('node:child_process').spawn(${JSON.stringify(LAUNCHER[0])}, ${JSON.stringify([
+        ...LAUNCHER.slice(1),
+        process.execPath,
+        '-e',
+        'process.stdout.write("up"); setInterval(() => {}, 1000)',
+      ])});
+      child.stdout.once('data', () => { child.kill('SIGSTOP'); process.stdout.write(String(child.pid)); });`,
+    ]);
+    const pid = await new Promise<number>((resolve) => {
+      agent.stdout.once('data', (text) => resolve(Number(text)));
+    });
+    await until('the child to be stopped', () => /^State:\s+T/m.test(readFileSync(`/proc/${pid}/status`, 'utf8')));
+    agent.kill('SIGKILL');
+    await until('the child to be gone', () => !alive(pid));
   });
 });
 

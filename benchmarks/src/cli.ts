@@ -109,7 +109,7 @@ program
 program
   .command('swap')
   .description('what a model swap does to the stream, counted by clients outside the board; FP32 and INT8 in turn')
-  .option('--swaps <n>', 'how many; 100 take about 20 minutes', count, 4)
+  .option('--swaps <n>', 'how many; 100 take about 25 minutes, 20 with --steady 3', count, 4)
   .option('--half-core', 'give the board half a core and 512 MiB (needs root and control groups)', false)
   .option(
     '--fps <n>',

@@ -58,6 +58,7 @@ export class InferenceChildFactory implements DetectorFactory {
     const detector = this.#takeSpare(open) ?? this.#start(priority, []);
     if (priority === 'live') detector.promote();
     await detector.load({ directory, open: open ?? null });
+    this.#replaceSpare();
     return detector;
   }
 

@@ -35,8 +35,11 @@ export function linuxPacer(log: { info(fields: object, message: string): void })
   });
 }
 
-/** Tried once with a program that does nothing: BusyBox has a setpriv without the option. */
-function findLauncher(): readonly string[] | null {
+/**
+ * The command in front of another that makes it die with its parent; null: there is none. Tried once with a program that does
+ * nothing: BusyBox has a setpriv without the option.
+ */
+export function findLauncher(): readonly string[] | null {
   const command = SETPRIV.find((path) => existsSync(path));
   if (command === undefined) return null;
   const launcher = [command, ...DIE_WITH_PARENT];

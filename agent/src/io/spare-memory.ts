@@ -1,6 +1,6 @@
 import { readFileSync } from 'node:fs';
 
-/** An idle child takes about 60 MB. Twice that must be left, or it would push out what is worth more, bytes. */
+/** An idle child takes about 25 MB of its own. Several times that must be left, or it pushes out what is worth more, bytes. */
 const NEEDED = 128 * 1024 * 1024;
 
 /** Whether a child that only waits may take memory: as the machine sees it, and the control group where there is one. */
