@@ -2,6 +2,7 @@
 import { resolve } from 'node:path';
 import { Command, InvalidArgumentError } from 'commander';
 import { destination, pino } from 'pino';
+import { brokerConfigCommand } from './broker-config-command.js';
 import { ConfigError, parseConfig, readConfigFile, type ServerConfig } from './config.js';
 import { DataFolderLockedError } from './io/data-folder-lock.js';
 import { AuthorityError } from './io/pki/authority.js';
@@ -126,5 +127,7 @@ program
   .option('--mqtt-port <port>', 'port of the broker for operators on this machine (default 1883)', port)
   .option('--mqtts-port <port>', 'port of the broker for boards (default 8883)', port)
   .action(run);
+
+program.addCommand(brokerConfigCommand());
 
 program.parseAsync().catch(explain);
