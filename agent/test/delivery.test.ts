@@ -27,8 +27,6 @@ beforeEach(async () => {
   link = new MqttLink({
     url: `mqtt://127.0.0.1:${proxy.port}`,
     deviceId: 'board-1',
-    username: 'board-1',
-    password: 'secret-of-a-board',
     bootId: '00000000-0000-4000-8000-000000000000',
     log: silent,
     backoffMs: { first: 50, longest: 100 },

@@ -21,8 +21,6 @@ beforeEach(async () => {
   link = new MqttLink({
     url: broker.url,
     deviceId: 'board-1',
-    username: 'board-1',
-    password: 'secret-of-a-board',
     bootId: '00000000-0000-4000-8000-000000000000',
     log: silent,
   });

@@ -1,4 +1,3 @@
-import { createPublicKey } from 'node:crypto';
 import { access, readFile, rm } from 'node:fs/promises';
 import type { Server as HttpsServer } from 'node:https';
 import { join } from 'node:path';
@@ -16,15 +15,16 @@ import { TokenRepository } from './io/database/token-repository.js';
 import { FolderObjectStore } from './io/folder-object-store.js';
 import { packageSandbox } from './io/package-sandbox.js';
 import { Authority } from './io/pki/authority.js';
-import { createKeys, loadKeys } from './io/tuf/keys.js';
-import { TufRepository } from './io/tuf/tuf-repository.js';
+import { createTrust, ONLINE_TRUST, type TrustOptions } from './io/tuf/trust-setup.js';
 import type { Now } from './ports.js';
+import { defaultCertificate } from './registry/certification.js';
 import { DEFAULT_POLICY } from './registry/release-state.js';
 import { deviceRoutes } from './routes/device-routes.js';
 import { enrollmentRoutes } from './routes/enrollment-routes.js';
 import { createHttpServer, type TlsOptions } from './routes/http-server.js';
 import { objectRoutes } from './routes/object-routes.js';
 import { releaseRoutes } from './routes/release-routes.js';
+import { trustRoutes, tufFileRoutes } from './routes/tuf-routes.js';
 import { enrollmentToken, hashSecret, newSecret } from './secrets.js';
 import { AccessService } from './services/access.js';
 import { AssignmentService } from './services/assignment.js';
@@ -36,6 +36,7 @@ import { Publication } from './services/publication.js';
 import { ReleaseIntake } from './services/release-intake.js';
 import { RevocationService } from './services/revocation.js';
 import { openPki } from './tls-wiring.js';
+import { openTrust, trustAdministration, trustWatch } from './trust-wiring.js';
 
 /** The data folder cannot be used as it is; the message says what to do. */
 export class DataFolderError extends Error {
@@ -44,11 +45,9 @@ export class DataFolderError extends Error {
 
 /** Parts of a data folder. */
 const parts = (directory: string) => ({
-  keys: join(directory, 'keys'),
   database: join(directory, 'database'),
   /** The fleet's certificate authority. */
   pki: join(directory, 'pki'),
-  tuf: join(directory, 'tuf'),
   blobs: join(directory, 'blobs'),
   snapshots: join(directory, 'snapshots'),
   temporary: join(directory, 'tmp'),
@@ -66,10 +65,16 @@ export interface Initialised {
   adminToken: string;
   /** With the fingerprint of the authority behind the point. */
   enrollmentToken: string;
+  /** Private keys to carry away: they are nowhere else. */
+  offlineKeys: string[];
 }
 
 /** Makes keys, certificate authority, TUF repository, database, the first operator's token and an enrolment token. An interrupted one may be repeated. */
-export async function initialise(directory: string, now: Now = systemNow): Promise<Initialised> {
+export async function initialise(
+  directory: string,
+  now: Now = systemNow,
+  trust: TrustOptions = ONLINE_TRUST,
+): Promise<Initialised> {
   await privateFolder(directory);
   const paths = parts(directory);
   const lock = await lockDataFolder(directory);
@@ -79,9 +84,8 @@ export async function initialise(directory: string, now: Now = systemNow): Promi
         `${directory}: is initialised already; run the server on it, or make a new token with: vigie-server token --data ${directory}`,
       );
     }
-    await createKeys(paths.keys);
+    const offlineKeys = await createTrust(directory, trust, now);
     const authority = await Authority.create(paths.pki, now());
-    await TufRepository.create(paths.tuf, await loadKeys(paths.keys), now);
     await privateFolder(paths.database);
     const adminToken = newSecret('admin');
     const secret = newSecret('enrollment');
@@ -91,7 +95,12 @@ export async function initialise(directory: string, now: Now = systemNow): Promi
       await tokens.addEnrollmentToken(hashSecret(secret), at, new Date(at.getTime() + 7 * 86_400_000));
     });
     await writeMarker(paths.marker, now());
-    return { dataDirectory: directory, adminToken, enrollmentToken: enrollmentToken(secret, authority.fingerprint) };
+    return {
+      dataDirectory: directory,
+      adminToken,
+      enrollmentToken: enrollmentToken(secret, authority.fingerprint),
+      offlineKeys,
+    };
   } finally {
     await lock.release();
   }
@@ -142,8 +151,7 @@ export async function startServer({ config, log, now = systemNow, onFatal }: Ser
     closers.push(() => lock.release());
     await rm(paths.temporary, { recursive: true, force: true });
     await privateFolder(paths.temporary);
-    const keys = await loadKeys(paths.keys);
-    const tuf = await TufRepository.open(paths.tuf, keys, now);
+    const tuf = await openTrust(directory, now);
     await tuf.renew();
     if ((await layoutOf(paths.marker)) < LAYOUT) {
       await Authority.create(paths.pki, now());
@@ -167,7 +175,7 @@ export async function startServer({ config, log, now = systemNow, onFatal }: Ser
         mqtt: config.mqtts.publicUrl ?? `mqtts://${host}:${ports.secure}`,
         https: config.https.publicUrl ?? `https://${host}:${ports.https}`,
       }),
-      serverKeys: [createPublicKey(keys.desired).export({ type: 'spki', format: 'pem' }) as string],
+      serverKeys: () => tuf.serverKeys().pems,
       tufRoot: () => tuf.rootText(),
     };
     const revocations = new RevocationService(certificates, () => broker, pki.writeRevocationList, log, now);
@@ -189,9 +197,10 @@ export async function startServer({ config, log, now = systemNow, onFatal }: Ser
     const source = {
       released: () => releases.released(),
       assigned: () => releases.assigned(),
+      certificates: async () => (await releases.certified()).map(defaultCertificate),
       desired: (ids?: readonly string[]) => devices.desired(ids),
     };
-    const publication: Publication = new Publication(source, blobs, tuf, broker, keys.desired);
+    const publication: Publication = new Publication(source, blobs, tuf, broker);
     const verify = packageSandbox({
       timeoutMs: config.upload.verifyTimeoutSeconds * 1000,
       memoryBytes: config.upload.verifyMemoryMiB * 1024 * 1024,
@@ -219,11 +228,13 @@ export async function startServer({ config, log, now = systemNow, onFatal }: Ser
         tls,
         operator: (token) => access.operator(token),
         api: (scope) => {
-          releaseRoutes(scope, releases, intake);
+          releaseRoutes(scope, releases, intake, (release) => publication.isPublished(release));
+          trustRoutes(scope, trustAdministration(tuf, publication));
           deviceRoutes(scope, { devices, received, pictures, revocations, assignments });
           enrollmentRoutes(scope, enrollment);
           objectRoutes(scope, objects, tls === null ? {} : { device: true });
         },
+        open: (scope) => tufFileRoutes(scope, () => tuf.metadata()),
         health: async () => ({
           ok: await releases.releasedCount().then(
             () => true,
@@ -232,7 +243,7 @@ export async function startServer({ config, log, now = systemNow, onFatal }: Ser
           broker: broker.state,
           connections: broker.connections,
           chunks: publication.chunkCount,
-          tuf: tuf.versions(),
+          tuf: { ...tuf.versions(), waiting: tuf.waiting(), warnings: tuf.warnings() },
           ingest: ingest.counters,
         }),
       });
@@ -244,7 +255,10 @@ export async function startServer({ config, log, now = systemNow, onFatal }: Ser
     const https = await listen(pki.httpsOptions(access), config.https);
     ports.https = https.port;
     const http = await listen(null, config.http);
+    const watch = trustWatch(tuf, log, now);
+    watch();
     const maintenance = new Maintenance(publication, ingest, received, tokens, config.retention, log, now, async () => {
+      watch();
       const graceMs = config.tls.renewalGraceDays * 86_400_000;
       await certificates.dropExpired(new Date(now().getTime() - graceMs));
       if (!(await pki.certificate.renew(now()))) return;

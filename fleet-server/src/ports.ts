@@ -1,5 +1,6 @@
+import type { KeyObject } from 'node:crypto';
 import type { Readable } from 'node:stream';
-import type { ReleaseDescriptor } from '@vigie/protocol';
+import type { ChunkReference, ReleaseDescriptor, TufRole } from '@vigie/protocol';
 
 /** What the server's services ask of the world. Adapters stand in `io/`; only `main.ts` and the command lines name them. */
 
@@ -68,27 +69,46 @@ export interface TargetEntry {
   /** Bytes. */
   length: number;
   sha256: string;
+  /** The pieces it travels in, where it does not fit into one. */
+  chunks?: readonly ChunkReference[];
+}
+
+/** What the fleet may install: releases are the publisher's word (`targets`), certificates the gate's (`certified`). */
+export interface Listing {
+  releases: readonly TargetEntry[];
+  certificates: readonly TargetEntry[];
 }
 
 /** Signed metadata as it travels: the topic's role and version, and the exact bytes. */
 export interface SignedMetadata {
-  role: 'root' | 'targets' | 'snapshot' | 'timestamp';
+  role: TufRole;
   version: number;
   bytes: Buffer;
 }
 
 /** The TUF repository of released models. */
 export interface TargetRepository {
-  /** Makes `targets` list exactly these; signs and stores new versions only when something changed. */
-  setTargets(targets: readonly TargetEntry[]): Promise<boolean>;
+  /**
+   * Makes `targets` and `certified` list exactly these; signs and stores new versions only when something changed. Where the
+   * keys of `targets` are offline its change waits for signatures; `certified` changes at once. Returns whether something was published.
+   */
+  publishListing(listing: Listing): Promise<boolean>;
   /** Signs anew what comes near its expiry. Returns whether something changed. */
   renew(): Promise<boolean>;
-  /** Everything a board may ask for now: each root, and the present and previous targets and snapshot. */
+  /** Everything a board may ask for now: each root, and the present and previous version of the others. */
   metadata(): SignedMetadata[];
   /** Newest version of each role. */
-  versions(): { root: number; targets: number; snapshot: number; timestamp: number };
+  versions(): Record<TufRole, number>;
   /** Newest root as text: where an enrolling board begins to trust. */
   rootText(): string;
+  /** Does the published `targets` list this path? */
+  isPublished(path: string): boolean;
+  /** Bytes that the larger of `targets` and `certified` would take with these entries added, about. */
+  sizeWith(listing: Listing): number;
+  /** The published list of keys of desired states: the target `server-keys.json`. */
+  serverKeys(): { pems: string[]; bytes: Buffer; sha256: string };
+  /** Private keys that sign desired states and commands. */
+  desiredKeys(): KeyObject[];
 }
 
 /** Why a package was refused by the sandbox. */

@@ -6,7 +6,19 @@ import { brokerConfigCommand } from './broker-config-command.js';
 import { ConfigError, parseConfig, readConfigFile, type ServerConfig } from './config.js';
 import { DataFolderLockedError } from './io/data-folder-lock.js';
 import { AuthorityError } from './io/pki/authority.js';
+import { TufError } from './io/tuf/tuf-error.js';
 import { createAdminToken, DataFolderError, initialise, startServer } from './main.js';
+import { addTufCommands } from './tuf-command.js';
+
+interface InitOptions {
+  data: string;
+  json?: boolean;
+  offlineKeys?: string;
+  rootKeys: number;
+  rootThreshold: number;
+  targetsKeys: number;
+  targetsThreshold: number;
+}
 
 interface RunOptions {
   config?: string;
@@ -22,6 +34,11 @@ function port(text: string): number {
   if (!/^\d+$/.test(text) || value > 65_535)
     throw new InvalidArgumentError('a TCP port is 0..65535; 0 takes a free one.');
   return value;
+}
+
+function keyCount(text: string): number {
+  if (!/^([1-9]|1[0-6])$/.test(text)) throw new InvalidArgumentError('a whole number in 1..16.');
+  return Number(text);
 }
 
 async function loadConfig(options: RunOptions): Promise<ServerConfig> {
@@ -73,6 +90,10 @@ function explain(error: unknown): never {
     process.stderr.write(`vigie-server: ${error.message}\n`);
     process.exit(2);
   }
+  if (error instanceof TufError) {
+    process.stderr.write(`vigie-server: ${error.message}\n`);
+    process.exit(error.code === 'REQUEST_UNFIT' ? 2 : 1);
+  }
   const { code, port: taken, address } = error as NodeJS.ErrnoException & { port?: number; address?: string };
   if (code === 'EADDRINUSE' || code === 'EACCES') {
     const reason = code === 'EACCES' ? 'may not be opened' : 'is in use';
@@ -95,14 +116,25 @@ program
     'make keys, certificate authority, database, the first admin token and an enrolment token in a new data folder',
   )
   .option('--data <dir>', 'data folder', 'vigie-data')
+  .option('--root-keys <n>', 'keys of the root of trust', keyCount, 1)
+  .option('--root-threshold <n>', 'how many of them must sign', keyCount, 1)
+  .option('--targets-keys <n>', 'keys of the publisher, who says what may be installed', keyCount, 1)
+  .option('--targets-threshold <n>', 'how many of them must sign', keyCount, 1)
+  .option('--offline-keys <dir>', 'write the private keys of both into this folder only; carry it away')
   .option('--json', 'print one JSON document')
-  .action(async ({ data, json }: { data: string; json?: boolean }) => {
-    const made = await initialise(resolve(data));
+  .action(async ({ data, json, offlineKeys, ...counts }: InitOptions) => {
+    const offlineDirectory = offlineKeys === undefined ? null : resolve(offlineKeys);
+    const made = await initialise(resolve(data), undefined, { ...counts, offlineDirectory });
     if (json) return void process.stdout.write(`${JSON.stringify(made)}\n`);
     process.stdout.write(
       `Data folder      ${made.dataDirectory}\nAdmin token      ${made.adminToken}\nEnrolment token  ${made.enrollmentToken} (one board, 7 days)\n\n` +
         `Both are shown once. Behind the point of the enrolment token stands the fingerprint of this server's authority:\n` +
         `by it a board knows the server before it says anything. Next: vigie-server run --data ${made.dataDirectory}\n`,
+    );
+    if (made.offlineKeys.length === 0) return;
+    process.stdout.write(
+      `\nThe private keys of root and targets are in these files and nowhere else:\n${made.offlineKeys.map((path) => `  ${path}\n`).join('')}` +
+        'Carry them away to machines without a network, and keep a copy: without them no release can be published.\n',
     );
   });
 
@@ -130,4 +162,5 @@ program
 
 program.addCommand(brokerConfigCommand());
 
+addTufCommands(program);
 program.parseAsync().catch(explain);

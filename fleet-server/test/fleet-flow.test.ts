@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import type { RunningServer } from '@vigie/fleet-server/main';
 import { packageDigest } from '@vigie/models/package/digest';
 import {
+  certificateTargetPath,
   chunkTopic,
   type Desired,
   deviceTopic,
@@ -11,6 +12,7 @@ import {
   openEnvelope,
   PAYLOAD_TYPE,
   releaseTargetPath,
+  SERVER_KEYS_TARGET,
 } from '@vigie/protocol';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import {
@@ -25,7 +27,7 @@ import {
   until,
   zooPackage,
 } from './server-fixture.js';
-import { fetchRelease, verifiedTargets } from './tuf-client.js';
+import { fetchRelease, fetchTarget, verifiedTargets } from './tuf-client.js';
 
 let directory: string;
 let server: RunningServer;
@@ -91,18 +93,24 @@ describe('from upload to a board', () => {
       release: { name: fp32.name, version: fp32.version, digest: fp32.digest },
     });
 
-    const { targets } = await verifiedTargets(board, enrolled.tufRoot);
-    const descriptor = await fetchRelease(board, targets[releaseTargetPath(fp32.name, fp32.version)]);
+    const trusted = await verifiedTargets(board, enrolled.tufRoot);
+    const { descriptor, certificate } = await fetchRelease(board, trusted, releaseTargetPath(fp32.name, fp32.version));
     expect(packageDigest(descriptor.files)).toBe(fp32.digest);
     expect(descriptor.digest).toBe(fp32.digest);
+    expect(certificate).toMatchObject({
+      digest: fp32.digest,
+      grants: [{ hardwareClass: '*', policy: 'default-policy', measured: {} }],
+    });
+    const keys = JSON.parse((await fetchTarget(board, trusted.targets[SERVER_KEYS_TARGET])).toString());
+    expect(keys).toEqual({ keys: enrolled.serverKeys });
     await board.end();
   });
 
   it('grows the generation, publishes the next release and drops the bytes of the last', async () => {
     const board = await Listener.device(enrolled);
     const before = openDesired(await board.fetch(deviceTopic('board-1', 'desired')));
-    const { targets } = await verifiedTargets(board, enrolled.tufRoot);
-    const oldDescriptor = targets[releaseTargetPath(fp32.name, fp32.version)].hashes.sha256;
+    const trusted = await verifiedTargets(board, enrolled.tufRoot);
+    const oldDescriptor = trusted.targets[releaseTargetPath(fp32.name, fp32.version)].hashes.sha256;
     await board.fetch(chunkTopic(oldDescriptor));
 
     await api.call('POST', '/api/v1/assignments', {
@@ -122,7 +130,7 @@ describe('from upload to a board', () => {
       retry: true,
       trial: { minFrames: 5 },
     });
-    await fetchRelease(board, targets[releaseTargetPath(int8.name, int8.version)]);
+    await fetchRelease(board, trusted, releaseTargetPath(int8.name, int8.version));
     await until(
       'the old descriptor to be unpublished',
       () => board.received.get(chunkTopic(oldDescriptor))?.at(-1)?.length === 0,
@@ -157,9 +165,16 @@ describe('withdrawal', () => {
     expect([withdrawn.status, withdrawn.body.state]).toEqual([200, 'withdrawn']);
     expect((await api.call('POST', `/api/v1/releases/${int8.name}/4.0.0/withdraw`)).status).toBe(200);
     const board = await Listener.device(enrolled);
-    const { targets } = await verifiedTargets(board, enrolled.tufRoot);
+    const { targets, certified } = await verifiedTargets(board, enrolled.tufRoot);
     expect(Object.keys(targets).sort()).toEqual(
-      [releaseTargetPath(fp32.name, fp32.version), releaseTargetPath(int8.name, int8.version)].sort(),
+      [
+        releaseTargetPath(fp32.name, fp32.version),
+        releaseTargetPath(int8.name, int8.version),
+        SERVER_KEYS_TARGET,
+      ].sort(),
+    );
+    expect(Object.keys(certified).sort()).toEqual(
+      [fp32.digest, int8.digest].map((digest) => certificateTargetPath(digest)).sort(),
     );
     await board.end();
     const assign = await api.call('POST', '/api/v1/assignments', {
@@ -183,8 +198,8 @@ describe('restart', () => {
       generation: 2,
       release: { digest: int8.digest },
     });
-    const { targets } = await verifiedTargets(board, enrolled.tufRoot);
-    await fetchRelease(board, targets[releaseTargetPath(int8.name, int8.version)]);
+    const trusted = await verifiedTargets(board, enrolled.tufRoot);
+    await fetchRelease(board, trusted, releaseTargetPath(int8.name, int8.version));
     const assigned = await api.call('POST', '/api/v1/assignments', {
       devices: ['board-1'],
       name: fp32.name,

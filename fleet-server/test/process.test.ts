@@ -82,9 +82,9 @@ describe('SIGKILL', () => {
     const [{ name, version }] = packages;
     expect((await api.call('POST', '/api/v1/assignments', { devices: ['board-2'], name, version })).status).toBe(202);
     const board = await Listener.device(enrolled);
-    const { targets } = await verifiedTargets(board, enrolled.tufRoot);
-    await fetchRelease(board, targets[`releases/${name}/${version}.json`]);
-    await board.fetch(chunkTopic(targets[`releases/${name}/${version}.json`].hashes.sha256));
+    const trusted = await verifiedTargets(board, enrolled.tufRoot);
+    await fetchRelease(board, trusted, `releases/${name}/${version}.json`);
+    await board.fetch(chunkTopic(trusted.targets[`releases/${name}/${version}.json`].hashes.sha256));
     await board.end();
     await server.kill('SIGTERM');
     expect(server.child.exitCode).toBe(0);

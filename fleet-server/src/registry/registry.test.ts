@@ -1,6 +1,8 @@
+import { MAX_METADATA_BYTES } from '@vigie/protocol';
 import { describe, expect, it } from 'vitest';
+import { defaultCertificate } from './certification.js';
 import { admit, DEFAULT_POLICY, RELEASE_STATES, transition } from './release-state.js';
-import { checkUpload, MAX_RELEASED } from './upload-check.js';
+import { checkUpload } from './upload-check.js';
 
 describe('release states', () => {
   it('go one step forward, or are withdrawn from anywhere', () => {
@@ -39,8 +41,22 @@ describe('checkUpload', () => {
     expect(code(checkUpload(descriptor, 1000, { digest: descriptor.digest, state: 'withdrawn' }, 1))).toBe(
       'RELEASE_WITHDRAWN',
     );
-    expect(code(checkUpload(descriptor, 65_536, null, 0))).toBe('accept');
-    expect(code(checkUpload(descriptor, 65_537, null, 0))).toBe('DESCRIPTOR_TOO_LARGE');
-    expect(code(checkUpload(descriptor, 1000, null, MAX_RELEASED))).toBe('REGISTRY_FULL');
+    expect(code(checkUpload(descriptor, MAX_METADATA_BYTES, null, MAX_METADATA_BYTES))).toBe('accept');
+    expect(code(checkUpload(descriptor, MAX_METADATA_BYTES + 1, null, 0))).toBe('DESCRIPTOR_TOO_LARGE');
+    expect(code(checkUpload(descriptor, 1000, null, MAX_METADATA_BYTES + 1))).toBe('REGISTRY_FULL');
+  });
+});
+
+describe('defaultCertificate', () => {
+  const release = { digest: 'a'.repeat(64), requires: {}, createdAt: new Date('2026-11-21T07:00:00.000Z') };
+  const grant = { policy: 'default-policy', measured: {}, grantedAt: '2026-11-21T07:00:00.000Z' };
+
+  it('is for every class, or for those that the package names, and says that nothing was measured', () => {
+    expect(defaultCertificate(release)).toEqual({ digest: release.digest, grants: [{ hardwareClass: '*', ...grant }] });
+    const requires = { hardwareClasses: ['rpi5-8g', 'rpi4-2g', 'rpi5-8g'] };
+    expect(defaultCertificate({ ...release, requires }).grants).toEqual([
+      { hardwareClass: 'rpi4-2g', ...grant },
+      { hardwareClass: 'rpi5-8g', ...grant },
+    ]);
   });
 });

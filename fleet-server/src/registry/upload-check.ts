@@ -1,8 +1,5 @@
-import { CHUNK_BYTES, type ReleaseDescriptor } from '@vigie/protocol';
+import { MAX_METADATA_BYTES, type ReleaseDescriptor } from '@vigie/protocol';
 import type { ReleaseState } from './release-state.js';
-
-/** Releases in `targets` at once: its metadata must fit into one message (128 KiB) on the wire. */
-export const MAX_RELEASED = 400;
 
 /** A release of the same name and version that the registry already holds. */
 export interface ExistingRelease {
@@ -19,12 +16,15 @@ export type UploadVerdict =
       detail: string;
     };
 
-/** May this package become a release? The same digest again is the same release: an upload may be repeated after a cut. */
+/**
+ * May this package become a release? The same digest again is the same release: an upload may be repeated after a cut.
+ * `metadataBytes`: what the larger of `targets` and `certified` would take with it.
+ */
 export function checkUpload(
   descriptor: Pick<ReleaseDescriptor, 'name' | 'version' | 'digest'>,
   descriptorBytes: number,
   existing: ExistingRelease | null,
-  releasedCount: number,
+  metadataBytes: number,
 ): UploadVerdict {
   const label = `${descriptor.name}@${descriptor.version}`;
   if (existing?.state === 'withdrawn') {
@@ -39,16 +39,13 @@ export function checkUpload(
     const detail = `${label} exists with digest ${existing.digest}, this package has ${descriptor.digest}; give it a new version`;
     return { kind: 'refuse', code: 'RELEASE_VERSION_TAKEN', detail };
   }
-  if (descriptorBytes > CHUNK_BYTES) {
-    const detail = `the descriptor of ${label} is ${descriptorBytes} bytes, at most ${CHUNK_BYTES} fit into one chunk; use fewer or smaller files`;
+  if (descriptorBytes > MAX_METADATA_BYTES) {
+    const detail = `the descriptor of ${label} is ${descriptorBytes} bytes, boards take at most ${MAX_METADATA_BYTES}; use fewer or smaller files`;
     return { kind: 'refuse', code: 'DESCRIPTOR_TOO_LARGE', detail };
   }
-  if (releasedCount >= MAX_RELEASED) {
-    return {
-      kind: 'refuse',
-      code: 'REGISTRY_FULL',
-      detail: `${releasedCount} releases are live, at most ${MAX_RELEASED}; withdraw old ones first`,
-    };
+  if (metadataBytes > MAX_METADATA_BYTES) {
+    const detail = `with ${label} the list of releases would take ${metadataBytes} bytes, boards take at most ${MAX_METADATA_BYTES}; withdraw old releases first`;
+    return { kind: 'refuse', code: 'REGISTRY_FULL', detail };
   }
   return { kind: 'accept' };
 }

@@ -29,6 +29,8 @@ export interface HttpServerOptions {
   tls: TlsOptions | null;
   /** Routes under `/api/v1`, all behind the operator's token but those with `config.open` or `config.device`. */
   api: (app: FastifyInstance) => void;
+  /** Routes outside `/api/v1`, for everybody. */
+  open?: (app: FastifyInstance) => void;
   /** `/health`: answers 200 when `ok`. */
   health: () => Promise<{ ok: boolean } & Record<string, unknown>>;
 }
@@ -133,6 +135,7 @@ export async function createHttpServer(options: HttpServerOptions): Promise<Fast
   });
   app.get('/openapi.json', async () => openapi());
   registerStatusPage(app);
+  options.open?.(app);
   await app.register(async (scope) => options.api(scope), { prefix: '/api/v1' });
   return app;
 }

@@ -8,15 +8,21 @@ import { sendProblem } from './problem.js';
 
 const ReleaseParams = Type.Object({ name: ModelName, version: SemanticVersion });
 
-/** A release as the API shows it. */
-export function viewRelease(release: ReleaseRecord): object {
+/** A release as the API shows it. `published`: the signed targets list it; a released one that is not waits for signatures. */
+export function viewRelease(release: ReleaseRecord, published: boolean): object {
   const { name, version, digest, precision, bytes, state, certifiedBy, createdAt, withdrawnAt } = release;
-  return { name, version, digest, precision, bytes, state, certifiedBy, createdAt, withdrawnAt };
+  return { name, version, digest, precision, bytes, state, published, certifiedBy, createdAt, withdrawnAt };
 }
 
-export function releaseRoutes(app: FastifyInstance, releases: ReleaseRepository, intake: ReleaseIntake): void {
+export function releaseRoutes(
+  app: FastifyInstance,
+  releases: ReleaseRepository,
+  intake: ReleaseIntake,
+  isPublished: (release: { name: string; version: string }) => boolean,
+): void {
+  const view = (release: ReleaseRecord) => viewRelease(release, isPublished(release));
   app.get('/releases', { schema: { summary: 'All releases, newest first' } }, async () => ({
-    items: (await releases.list()).map(viewRelease),
+    items: (await releases.list()).map(view),
   }));
 
   app.get<{ Params: Static<typeof ReleaseParams> }>(
@@ -26,7 +32,7 @@ export function releaseRoutes(app: FastifyInstance, releases: ReleaseRepository,
       const release = await releases.find(params.name, params.version);
       if (release === null)
         return sendProblem(reply, 'RELEASE_UNKNOWN', `${params.name}@${params.version} is not in the registry`);
-      return { ...viewRelease(release), descriptor: release.descriptor };
+      return { ...view(release), descriptor: release.descriptor };
     },
   );
 
@@ -35,7 +41,7 @@ export function releaseRoutes(app: FastifyInstance, releases: ReleaseRepository,
     { schema: { summary: 'Take a release out of the targets', params: ReleaseParams } },
     async ({ params }, reply) => {
       const result = await intake.withdraw(params.name, params.version);
-      return result.ok ? viewRelease(result.release) : sendProblem(reply, result.code, result.detail);
+      return result.ok ? view(result.release) : sendProblem(reply, result.code, result.detail);
     },
   );
 
@@ -54,7 +60,7 @@ export function releaseRoutes(app: FastifyInstance, releases: ReleaseRepository,
         if (request.body == null)
           return sendProblem(reply, 'MEDIA_TYPE_UNSUPPORTED', 'send the package as application/octet-stream');
         const result = await intake.upload(request.body as Readable);
-        if (result.ok) return reply.code(result.created ? 201 : 200).send(viewRelease(result.release));
+        if (result.ok) return reply.code(result.created ? 201 : 200).send(view(result.release));
         // Unread bytes may follow: this connection carries nothing else.
         reply.header('connection', 'close');
         return sendProblem(

@@ -16,7 +16,11 @@ export interface Assignment {
 
 export type AssignmentResult =
   | { ok: true; assignments: { deviceId: string; generation: number }[] }
-  | { ok: false; code: 'RELEASE_UNKNOWN' | 'RELEASE_NOT_RELEASED' | 'DEVICE_UNKNOWN'; detail: string };
+  | {
+      ok: false;
+      code: 'RELEASE_UNKNOWN' | 'RELEASE_NOT_RELEASED' | 'RELEASE_NOT_PUBLISHED' | 'DEVICE_UNKNOWN';
+      detail: string;
+    };
 
 /** Gives devices a release: the database first, then the wire. A crash in between is made good at the next start. */
 export class AssignmentService {
@@ -43,6 +47,12 @@ export class AssignmentService {
       return refuse(
         'RELEASE_NOT_RELEASED',
         `${name}@${version} is ${release.state}; only a released one can be assigned`,
+      );
+    }
+    if (!this.publication.isPublished({ name, version })) {
+      return refuse(
+        'RELEASE_NOT_PUBLISHED',
+        `${name}@${version} waits for signatures of the publisher, boards would refuse it; see GET /api/v1/tuf`,
       );
     }
     const generations = await this.devices.generations(devices);

@@ -34,7 +34,7 @@ export interface DeviceIssuer {
 export interface EnrollmentFacts {
   /** Where boards reach broker and server, when they reached us as `host`. */
   urls(host: string): { mqtt: string; https: string };
-  serverKeys: string[];
+  serverKeys(): string[];
   tufRoot(): string;
 }
 
@@ -104,7 +104,7 @@ export class EnrollmentService {
       authorities: [...this.issuer.authorities],
       mqtt: { url: mqtt },
       https: { url: https },
-      serverKeys: this.facts.serverKeys,
+      serverKeys: this.facts.serverKeys(),
       tufRoot: this.facts.tufRoot(),
     };
     return { ok: true, response } as const;

@@ -1,5 +1,8 @@
-import type { KeyObject } from 'node:crypto';
 import {
+  type Certificate,
+  CHUNK_BYTES,
+  type ChunkReference,
+  certificateTargetPath,
   chunkLayout,
   chunkTopic,
   DELIVERY,
@@ -10,10 +13,10 @@ import {
   type ReleaseDescriptor,
   releaseTargetPath,
   sealEnvelope,
-  TUF_INDEX_TOPIC,
-  tufTopic,
 } from '@vigie/protocol';
-import type { Broker, ObjectStore, TargetRepository } from '../ports.js';
+import type { Broker, ObjectStore, TargetEntry, TargetRepository } from '../ports.js';
+import { MetadataTopics } from './metadata-topics.js';
+import { cutIntoPieces, sha256 } from './pieces.js';
 import { Serial } from './serial.js';
 
 /** A release as far as its publication goes. */
@@ -31,6 +34,8 @@ export interface PublicationSource {
   released(): Promise<PublishableRelease[]>;
   /** Those of them that a device is assigned to: their bytes are retained. */
   assigned(): Promise<PublishableRelease[]>;
+  /** What gates (or, until there are any, the default policy) have certified, of released packages only. */
+  certificates(): Promise<Certificate[]>;
   /** Desired states of these devices, or of all. */
   desired(deviceIds?: readonly string[]): Promise<Desired[]>;
 }
@@ -46,31 +51,30 @@ export class Publication {
   readonly #objects: ObjectStore;
   readonly #targets: TargetRepository;
   readonly #broker: Broker;
-  readonly #signingKey: KeyObject;
+  readonly #metadata: MetadataTopics;
   readonly #serial = new Serial();
-  readonly #chunks = new Set<string>();
-  #tufTopics = new Set<string>();
+  /** Chunks on the wire. */
+  #chunks = new Set<string>();
+  /** Small targets that are in the object store, and the pieces of those that need more than one. */
+  readonly #stored = new Set<string>();
+  readonly #pieces = new Map<string, ChunkReference[]>();
 
-  constructor(
-    source: PublicationSource,
-    objects: ObjectStore,
-    targets: TargetRepository,
-    broker: Broker,
-    signingKey: KeyObject,
-  ) {
+  constructor(source: PublicationSource, objects: ObjectStore, targets: TargetRepository, broker: Broker) {
     this.#source = source;
     this.#objects = objects;
     this.#targets = targets;
     this.#broker = broker;
-    this.#signingKey = signingKey;
+    this.#metadata = new MetadataTopics(targets, broker);
   }
 
   /** Publishes everything: after a start, and whenever the broker may have forgotten or hold what is older. */
   async publishAll(): Promise<void> {
     await this.#serial.run(async () => {
-      this.#chunks.clear();
-      this.#tufTopics = new Set();
+      const before = this.#chunks;
+      this.#chunks = new Set();
+      this.#metadata.forget();
       await this.#publish(undefined);
+      for (const name of before) if (!this.#chunks.has(name)) this.#unpublishChunk(name);
     });
   }
 
@@ -79,15 +83,40 @@ export class Publication {
     await this.#serial.run(() => this.#publish(deviceIds));
   }
 
-  /** After an upload or a withdrawal: targets and bytes as the database has them now. */
+  /** After an upload, a withdrawal or a gate's verdict: targets, certificates and bytes as the database has them now. */
   async publishReleases(): Promise<void> {
     await this.#serial.run(() => this.#publish([]));
   }
 
   /** Signs anew what expires, and publishes it. */
   async renew(): Promise<void> {
+    await this.changeTrust(() => this.#targets.renew());
+  }
+
+  /** Runs a change of the repository while nothing else changes it; publishes metadata when it says that there is some. */
+  async changeTrust(change: () => Promise<boolean>): Promise<void> {
     await this.#serial.run(async () => {
-      if (await this.#targets.renew()) this.#publishMetadata();
+      if (!(await change())) return;
+      await this.#publishServerKeys();
+      this.#metadata.publish();
+    });
+  }
+
+  /** Is this release in the published targets? False while people must sign. */
+  isPublished({ name, version }: { name: string; version: string }): boolean {
+    return this.#targets.isPublished(releaseTargetPath(name, version));
+  }
+
+  /** Bytes that the metadata would take with this release added, about. */
+  sizeWith(name: string, version: string, descriptor: Buffer): number {
+    const path = releaseTargetPath(name, version);
+    const hash = sha256(descriptor);
+    const chunks =
+      descriptor.length > CHUNK_BYTES ? cutIntoPieces(descriptor).map(({ reference }) => reference) : undefined;
+    const certificate = { path: certificateTargetPath(hash), length: CHUNK_BYTES, sha256: hash };
+    return this.#targets.sizeWith({
+      releases: [{ path, length: descriptor.length, sha256: hash, ...(chunks === undefined ? {} : { chunks }) }],
+      certificates: [certificate],
     });
   }
 
@@ -104,28 +133,34 @@ export class Publication {
     const released = await this.#source.released();
     const assigned = await this.#source.assigned();
     const wanted = new Set<string>();
-    for (const release of assigned) await this.#publishChunks(release, wanted);
-    const entries = released.map(({ name, version, descriptorSha256, descriptorBytes }) => ({
-      path: releaseTargetPath(name, version),
-      length: descriptorBytes,
-      sha256: descriptorSha256,
-    }));
-    const changed = await this.#targets.setTargets(entries);
-    if (changed || this.#tufTopics.size === 0) this.#publishMetadata();
+    const releases: TargetEntry[] = [];
+    for (const { name, version, descriptorSha256, descriptorBytes } of released) {
+      const path = releaseTargetPath(name, version);
+      releases.push(await this.#entry(path, descriptorSha256, descriptorBytes));
+    }
+    const certificates = new Map<string, TargetEntry>();
+    for (const certificate of await this.#source.certificates())
+      certificates.set(certificate.digest, await this.#storeCertificate(certificate));
+    for (const release of assigned) {
+      await this.#publishFiles(release, wanted);
+      const path = releaseTargetPath(release.name, release.version);
+      await this.#publishTarget(await this.#entry(path, release.descriptorSha256, release.descriptorBytes), wanted);
+      const certificate = certificates.get(release.descriptor.digest);
+      if (certificate !== undefined) await this.#publishTarget(certificate, wanted);
+    }
+    const changed = await this.#targets.publishListing({ releases, certificates: [...certificates.values()] });
+    wanted.add(await this.#publishServerKeys());
+    if (changed || this.#metadata.isEmpty) this.#metadata.publish();
     if (deviceIds?.length !== 0) {
       for (const desired of await this.#source.desired(deviceIds)) this.#publishDesired(desired);
     }
-    for (const sha256 of this.#chunks) {
-      if (wanted.has(sha256)) continue;
-      this.#broker.publish(chunkTopic(sha256), EMPTY, DELIVERY.chunks);
-      this.#chunks.delete(sha256);
-    }
+    for (const name of this.#chunks) if (!wanted.has(name)) this.#unpublishChunk(name);
   }
 
   /** Adds a release's chunks to `wanted`; reads and publishes only those that are not on the wire. */
-  async #publishChunks({ descriptor, descriptorSha256 }: PublishableRelease, wanted: Set<string>): Promise<void> {
+  async #publishFiles({ descriptor }: PublishableRelease, wanted: Set<string>): Promise<void> {
     for (const file of descriptor.files) {
-      const missing = file.chunks.some((sha256) => !this.#chunks.has(sha256));
+      const missing = file.chunks.some((name) => !this.#chunks.has(name));
       if (missing) {
         let index = 0;
         for await (const bytes of this.#objects.pieces(file.sha256, chunkLayout(file))) {
@@ -133,34 +168,69 @@ export class Publication {
           index += 1;
         }
       }
-      for (const sha256 of file.chunks) wanted.add(sha256);
+      for (const name of file.chunks) wanted.add(name);
     }
-    if (!this.#chunks.has(descriptorSha256))
-      this.#publishChunk(descriptorSha256, await this.#objects.get(descriptorSha256));
-    wanted.add(descriptorSha256);
   }
 
-  #publishChunk(sha256: string, bytes: Buffer): void {
-    if (this.#chunks.has(sha256)) return;
-    this.#broker.publish(chunkTopic(sha256), bytes, DELIVERY.chunks);
-    this.#chunks.add(sha256);
-  }
-
-  /** The index comes last: what it names is there. */
-  #publishMetadata(): void {
-    const topics = new Set<string>();
-    for (const { role, version, bytes } of this.#targets.metadata()) {
-      const topic = tufTopic(role, role === 'timestamp' ? null : version);
-      topics.add(topic);
-      if (role === 'timestamp' || !this.#tufTopics.has(topic)) this.#broker.publish(topic, bytes, DELIVERY.tuf);
+  /** How targets list an object: with the pieces it travels in, where it is larger than one. */
+  async #entry(path: string, hash: string, length: number): Promise<TargetEntry> {
+    if (length <= CHUNK_BYTES) return { path, length, sha256: hash };
+    let chunks = this.#pieces.get(hash);
+    if (chunks === undefined) {
+      chunks = cutIntoPieces(await this.#objects.get(hash)).map(({ reference }) => reference);
+      this.#pieces.set(hash, chunks);
     }
-    this.#broker.publish(TUF_INDEX_TOPIC, encodeMessage('tuf-index', this.#targets.versions()), DELIVERY['tuf-index']);
-    for (const topic of this.#tufTopics) if (!topics.has(topic)) this.#broker.publish(topic, EMPTY, DELIVERY.tuf);
-    this.#tufTopics = topics;
+    return { path, length, sha256: hash, chunks };
   }
 
+  async #publishTarget({ sha256: hash, chunks }: TargetEntry, wanted: Set<string>): Promise<void> {
+    const names = chunks?.map((chunk) => chunk.sha256) ?? [hash];
+    if (names.some((name) => !this.#chunks.has(name))) {
+      const bytes = await this.#objects.get(hash);
+      if (chunks === undefined) this.#publishChunk(hash, bytes);
+      else for (const piece of cutIntoPieces(bytes)) this.#publishChunk(piece.reference.sha256, piece.bytes);
+    }
+    for (const name of names) wanted.add(name);
+  }
+
+  async #storeCertificate(certificate: Certificate): Promise<TargetEntry> {
+    const bytes = Buffer.from(JSON.stringify(certificate));
+    const hash = sha256(bytes);
+    await this.#store(hash, bytes);
+    return this.#entry(certificateTargetPath(certificate.digest), hash, bytes.length);
+  }
+
+  /** The list of the keys of desired states, for boards that have none to install, too. */
+  async #publishServerKeys(): Promise<string> {
+    const { sha256: hash, bytes } = this.#targets.serverKeys();
+    await this.#store(hash, bytes);
+    this.#publishChunk(hash, bytes);
+    return hash;
+  }
+
+  async #store(hash: string, bytes: Buffer): Promise<void> {
+    if (this.#stored.has(hash)) return;
+    await this.#objects.put(hash, bytes);
+    this.#stored.add(hash);
+  }
+
+  #publishChunk(name: string, bytes: Buffer): void {
+    if (this.#chunks.has(name)) return;
+    this.#broker.publish(chunkTopic(name), bytes, DELIVERY.chunks);
+    this.#chunks.add(name);
+  }
+
+  #unpublishChunk(name: string): void {
+    this.#broker.publish(chunkTopic(name), EMPTY, DELIVERY.chunks);
+    this.#chunks.delete(name);
+  }
+
+  /** Signed by every key that counts: a board may know only the old one, or only the new one. */
   #publishDesired(desired: Desired): void {
-    const envelope = sealEnvelope(PAYLOAD_TYPE.desired, desired, this.#signingKey);
+    const [first, ...others] = this.#targets
+      .desiredKeys()
+      .map((key) => sealEnvelope(PAYLOAD_TYPE.desired, desired, key));
+    const envelope = { ...first, signatures: [first, ...others].flatMap(({ signatures }) => signatures) };
     this.#broker.publish(
       deviceTopic(desired.deviceId, 'desired'),
       encodeMessage('desired', envelope),

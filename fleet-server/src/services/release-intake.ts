@@ -117,7 +117,7 @@ export class ReleaseIntake {
     const { name, version } = descriptor;
     const bytes = Buffer.from(JSON.stringify(descriptor));
     const existing = await this.releases.find(name, version);
-    const verdict = checkUpload(descriptor, bytes.length, existing, await this.releases.releasedCount());
+    const verdict = checkUpload(descriptor, bytes.length, existing, this.publication.sizeWith(name, version, bytes));
     if (verdict.kind === 'refuse') return { ok: false, code: verdict.code, detail: verdict.detail };
     if (verdict.kind === 'same') return { ok: true, created: false, release: existing! };
     const stored = await this.#store(descriptor, directory);

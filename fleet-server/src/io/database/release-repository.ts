@@ -1,5 +1,6 @@
 import type { ReleaseDescriptor } from '@vigie/protocol';
 import { and, count, desc, eq, isNotNull, or, sql } from 'drizzle-orm';
+import type { CertifiedRelease } from '../../registry/certification.js';
 import type { ReleaseState } from '../../registry/release-state.js';
 import type { PgliteDatabase } from './pglite-database.js';
 import { devices, releases } from './schema.js';
@@ -68,6 +69,19 @@ export class ReleaseRepository {
     if (row === undefined) return null;
     if (row.descriptorSha256 === sha256) return row.descriptorBytes;
     return row.descriptor.files.find((file) => file.sha256 === sha256)?.size ?? null;
+  }
+
+  /** What certificates are made of, of every released package. */
+  async certified(): Promise<CertifiedRelease[]> {
+    return this.#database.drizzle
+      .select({
+        digest: releases.digest,
+        requires: sql<CertifiedRelease['requires']>`${releases.descriptor} -> 'requires'`,
+        createdAt: releases.createdAt,
+      })
+      .from(releases)
+      .where(eq(releases.state, 'released'))
+      .orderBy(releases.id);
   }
 
   async releasedCount(): Promise<number> {

@@ -1,259 +1,319 @@
-import { createHash } from 'node:crypto';
-import { readdir, readFile, rm } from 'node:fs/promises';
+import type { KeyObject } from 'node:crypto';
 import { join } from 'node:path';
-import { Metadata, MetadataKind, MetaFile, Root, Snapshot, TargetFile, Targets, Timestamp } from '@tufjs/models';
-import { MAX_MESSAGE_BYTES } from '@vigie/protocol';
-import type { Now, SignedMetadata, TargetEntry, TargetRepository } from '../../ports.js';
-import { privateFolder, writeAtomic } from '../atomic-file.js';
-import { type ServerKeys, tufKey, tufSigner } from './keys.js';
+import { isDeepStrictEqual } from 'node:util';
+import type { OfferedSignatures } from '../../offered-signatures.js';
+import type { Listing, Now, SignedMetadata, TargetRepository } from '../../ports.js';
+import { head, sha256 } from './bodies.js';
+import { firstState, type OfflineSetup } from './first-state.js';
+import type { KeyFolder } from './key-folder.js';
+import type { RoleKeys, RootBody, TargetsBody } from './metadata-schema.js';
+import { nextState, publish } from './next-state.js';
+import { checkOffer } from './offer.js';
+import { ServerKeyLists } from './server-key-lists.js';
+import { signWith } from './signed-document.js';
+import { StagedFiles } from './staged-files.js';
+import {
+  knownKeys,
+  promotable,
+  type Staged,
+  type StagedDocument,
+  type StagedRole,
+  signersOf,
+  stillStaged,
+  type WaitingRole,
+  waitingRoles,
+} from './staging.js';
+import { listedSize, listingChange, renewalChange, type TrustChange, trustWarnings } from './trust-change.js';
+import { diskWriter, TrustFiles, type TrustWriter } from './trust-files.js';
+import { type Published, signedUnder, type TrustState, type TufVersions, versionsOf } from './trust-state.js';
+import { TufError } from './tuf-error.js';
 
-const DAY = 86_400_000;
-/** How long a signature of each role counts, ms. It is renewed once half of that is over. */
-const LIFETIME = { root: 365 * DAY, targets: 90 * DAY, snapshot: 7 * DAY, timestamp: DAY } as const;
-type Role = keyof typeof LIFETIME;
-const ROLES: readonly Role[] = ['root', 'targets', 'snapshot', 'timestamp'];
-const SPEC_VERSION = '1.0.31';
-
-/** The repository's files are damaged or do not fit its keys: the server does not start with them. */
-export class TufRepositoryError extends Error {
-  readonly code = 'TUF_REPOSITORY_INVALID';
-}
-
-interface Signed<T extends Root | Targets | Snapshot | Timestamp> {
-  metadata: Metadata<T>;
-  bytes: Buffer;
-}
-
-interface Current {
-  root: Signed<Root>;
-  targets: Signed<Targets>;
-  snapshot: Signed<Snapshot>;
-  timestamp: Signed<Timestamp>;
+export interface TufOptions {
+  directory: string;
+  keys: KeyFolder;
+  now: Now;
+  writer?: TrustWriter;
 }
 
 /**
- * TUF metadata in a folder, with consistent snapshots: `N.root.json`, `N.targets.json`, `N.snapshot.json`, `timestamp.json`.
- * A change writes targets, then snapshot, then the timestamp: its rename is the commit. What an interrupted change left
- * above the committed versions was never published and is written over.
+ * The TUF repository of a fleet. A change of `root` or `targets` whose keys are not all at hand is staged: it waits, written
+ * down, for signatures, and everything else goes on. One caller at a time.
  */
 export class TufRepository implements TargetRepository {
-  readonly #directory: string;
-  readonly #keys: ServerKeys;
+  readonly #files: TrustFiles;
+  readonly #stagedFiles: StagedFiles;
+  readonly #keys: KeyFolder;
   readonly #now: Now;
-  #current: Current;
-  /** Every root by version, and the previous targets and snapshot: a board may be between two of them. */
-  #roots: SignedMetadata[];
-  #previous: SignedMetadata[] = [];
+  #state: TrustState;
+  #roots: Published<RootBody>[];
+  #staged: Staged;
+  readonly #lists: ServerKeyLists;
+  /** What was replaced last: a board may be between two versions. */
+  #previous: Partial<Record<'targets' | 'certified' | 'snapshot', SignedMetadata>> = {};
 
-  private constructor(directory: string, keys: ServerKeys, now: Now, current: Current, roots: SignedMetadata[]) {
-    this.#directory = directory;
-    this.#keys = keys;
-    this.#now = now;
-    this.#current = current;
+  private constructor(options: TufOptions, state: TrustState, roots: Published<RootBody>[], staged: Staged) {
+    const writer = options.writer ?? diskWriter;
+    this.#files = new TrustFiles(options.directory, writer);
+    this.#stagedFiles = new StagedFiles(join(options.directory, 'staged'), writer);
+    this.#lists = new ServerKeyLists(this.#files);
+    this.#keys = options.keys;
+    this.#now = options.now;
+    this.#state = state;
     this.#roots = roots;
+    this.#staged = staged;
   }
 
   /** Makes the first version of each role, unless a complete repository is there. */
-  static async create(directory: string, keys: ServerKeys, now: Now): Promise<void> {
-    await privateFolder(directory);
-    if ((await readdir(directory)).includes('timestamp.json')) return;
-    const at = now();
-    const root = signRoot(keys, 1, at);
-    const targets = signTargets(keys, 1, [], at);
-    const snapshot = signSnapshot(keys, 1, targets, at);
-    const timestamp = signTimestamp(keys, 1, snapshot, at);
-    await writeAtomic(join(directory, '1.root.json'), root.bytes);
-    await writeAtomic(join(directory, '1.targets.json'), targets.bytes);
-    await writeAtomic(join(directory, '1.snapshot.json'), snapshot.bytes);
-    await writeAtomic(join(directory, 'timestamp.json'), timestamp.bytes);
+  static async create(options: TufOptions, setup: OfflineSetup): Promise<void> {
+    const files = new TrustFiles(options.directory, options.writer);
+    if (await files.isThere()) return;
+    const { state, serverKeys } = firstState(options.keys, setup, options.now());
+    await files.writeServerKeys(serverKeys);
+    await files.create(state);
   }
 
-  /** Loads and verifies a repository. Throws TufRepositoryError. */
-  static async open(directory: string, keys: ServerKeys, now: Now): Promise<TufRepository> {
-    try {
-      const names = await readdir(directory);
-      const rootVersions = names.flatMap((name) => /^(\d+)\.root\.json$/.exec(name)?.[1] ?? []).map(Number);
-      const newest = Math.max(...rootVersions);
-      const roots: SignedMetadata[] = [];
-      for (let version = 1; version <= newest; version += 1) {
-        roots.push({ role: 'root', version, bytes: await readFile(join(directory, `${version}.root.json`)) });
-      }
-      const rootFile = await readJson(directory, `${newest}.root.json`);
-      const timestampFile = await readJson(directory, 'timestamp.json');
-      const root = { ...rootFile, metadata: Metadata.fromJSON(MetadataKind.Root, rootFile.json) };
-      const timestamp = { ...timestampFile, metadata: Metadata.fromJSON(MetadataKind.Timestamp, timestampFile.json) };
-      const snapshotFile = await readJson(directory, `${timestamp.metadata.signed.snapshotMeta.version}.snapshot.json`);
-      const snapshot = { ...snapshotFile, metadata: Metadata.fromJSON(MetadataKind.Snapshot, snapshotFile.json) };
-      const targetsFile = await readJson(
-        directory,
-        `${snapshot.metadata.signed.meta['targets.json'].version}.targets.json`,
-      );
-      const targets = { ...targetsFile, metadata: Metadata.fromJSON(MetadataKind.Targets, targetsFile.json) };
-      const current: Current = { root, targets, snapshot, timestamp };
-      for (const role of ROLES) current.root.metadata.verifyDelegate(role, current[role].metadata);
-      return new TufRepository(directory, keys, now, current, roots);
-    } catch (error) {
-      throw new TufRepositoryError(`${directory}: ${(error as Error).message}; restore this folder from a backup`, {
-        cause: error,
-      });
-    }
+  static isThere(directory: string): Promise<boolean> {
+    return new TrustFiles(directory).isThere();
   }
 
-  async setTargets(entries: readonly TargetEntry[]): Promise<boolean> {
-    const listed = this.#current.targets.metadata.signed.targets;
-    const same =
-      Object.keys(listed).length === entries.length &&
-      entries.every(
-        ({ path, length, sha256 }) => listed[path]?.length === length && listed[path].hashes.sha256 === sha256,
-      );
-    if (same) return false;
-    await this.#commit(entries);
-    return true;
+  /** Loads and verifies a repository, and ends what a crash cut short. Throws TufError. */
+  static async open(options: TufOptions): Promise<TufRepository> {
+    const writer = options.writer ?? diskWriter;
+    const { state, roots } = await new TrustFiles(options.directory, writer).load();
+    const found = await new StagedFiles(join(options.directory, 'staged'), writer).load();
+    const repository = new TufRepository(options, state, roots, found);
+    const current = stillStaged(found, state.root, state.targets);
+    await repository.#lists.load(state.targets.document.signed);
+    await repository.#lists.load(current.targets?.signed);
+    await repository.#stagedFiles.save(found, current);
+    repository.#staged = current;
+    await repository.change({});
+    return repository;
   }
 
+  async publishListing(listing: Listing): Promise<boolean> {
+    return this.change(listingChange(this.#state, this.#staged, listing, this.#now()));
+  }
+
+  /** Signs anew what comes near its end; stages what only people can sign. Returns whether something was published. */
   async renew(): Promise<boolean> {
-    const due = (role: Role) => {
-      const left = new Date(this.#current[role].metadata.signed.expires).getTime() - this.#now().getTime();
-      return left < LIFETIME[role] / 2;
-    };
-    if (due('root')) await this.#renewRoot();
-    if (due('targets')) {
-      const listed = Object.values(this.#current.targets.metadata.signed.targets);
-      await this.#commit(listed.map(({ path, length, hashes }) => ({ path, length, sha256: hashes.sha256 })));
-    } else if (due('snapshot')) {
-      await this.#commit(null);
-    } else if (due('timestamp')) {
-      const timestamp = signTimestamp(
-        this.#keys,
-        this.#versionOf('timestamp') + 1,
-        this.#current.snapshot,
-        this.#now(),
-      );
-      await writeAtomic(join(this.#directory, 'timestamp.json'), timestamp.bytes);
-      this.#current = { ...this.#current, timestamp };
-    } else {
-      return false;
+    return this.change(renewalChange(this.#state, this.#staged, (role) => this.isOffline(role), this.#now()));
+  }
+
+  /**
+   * Takes a change: what can be signed here is published at once, the rest is staged. Online roles are renewed on the way.
+   * Returns whether something was published. Throws TufError.
+   */
+  async change(change: TrustChange): Promise<boolean> {
+    const now = this.#now();
+    const { floor = {} } = change;
+    const staged: Staged = { ...this.#staged };
+    if (change.unstage === true) delete staged.targets;
+    if (change.root !== undefined) {
+      const version = this.#state.root.document.signed.version + 1;
+      const { keys, roles } = change.root;
+      const body: RootBody = { _type: 'root', ...head('root', version, now), consistent_snapshot: true, keys, roles };
+      staged.root = this.#sign('root', staged, body, this.#state.root.document) as Staged['root'];
     }
-    return true;
+    const comingTargets = change.targets ?? this.#toResign(staged);
+    if (comingTargets !== undefined) {
+      const version = Math.max(this.#state.targets.document.signed.version, floor.targets ?? 0) + 1;
+      const { targets, delegations } = comingTargets;
+      const body: TargetsBody = { _type: 'targets', ...head('targets', version, now), targets, delegations };
+      if (change.serverKeys !== undefined) await this.#lists.add(change.serverKeys);
+      staged.targets = this.#sign('targets', staged, body, this.#state.targets.document) as Staged['targets'];
+    }
+    return this.#settle(staged, change, now);
+  }
+
+  /** Adds signatures that people made elsewhere; publishes what is complete. Throws TufError, and then keeps none of them. */
+  async accept({ signatures }: OfferedSignatures): Promise<boolean> {
+    const staged = checkOffer(this.#staged, knownKeys(this.#state, this.#staged), signatures);
+    return this.#settle(staged, {}, this.#now());
+  }
+
+  /**
+   * After a restore from a backup: every version from now on is above these, which boards have seen. Boards refuse versions
+   * that go back (TUF 1.0.31, 5.4.3, 5.5.5).
+   */
+  async continueAbove(floor: Partial<Omit<TufVersions, 'root'>>): Promise<boolean> {
+    const behind = (floor.targets ?? 0) >= this.#state.targets.document.signed.version;
+    return this.change({ floor, ...(behind ? { targets: this.#comingTargets() } : {}) });
+  }
+
+  /** Are fewer private keys here than the role needs? */
+  isOffline(role: StagedRole): boolean {
+    const { keyids, threshold } = this.#state.root.document.signed.roles[role];
+    return this.#keys.pick(keyids).length < threshold;
+  }
+
+  get state(): TrustState {
+    return this.#state;
+  }
+
+  get staged(): Staged {
+    return this.#staged;
+  }
+
+  get keys(): KeyFolder {
+    return this.#keys;
+  }
+
+  waiting(): WaitingRole[] {
+    return waitingRoles(this.#state, this.#staged);
+  }
+
+  isPublished(path: string): boolean {
+    return this.#state.targets.document.signed.targets[path] !== undefined;
+  }
+
+  sizeWith(added: Listing): number {
+    return listedSize(this.#state, this.#staged, added);
+  }
+
+  warnings(): string[] {
+    return trustWarnings(this.#state, this.waiting(), (role) => this.isOffline(role), this.#now());
+  }
+
+  serverKeys(): { pems: string[]; bytes: Buffer; sha256: string } {
+    const { signed } = this.#state.targets.document;
+    const bytes = this.#lists.bytes(signed);
+    return { pems: this.#lists.pems(signed), bytes, sha256: sha256(bytes) };
+  }
+
+  /** Keys of desired states (PEM) as they shall be: what waits for signatures counts. */
+  comingServerKeys(): string[] {
+    return this.#lists.pems(this.#comingTargets());
+  }
+
+  serverKeyIds(): string[] {
+    return this.#lists.keyids(this.#state.targets.document.signed);
+  }
+
+  comingServerKeyIds(): string[] {
+    return this.#lists.keyids(this.#comingTargets());
+  }
+
+  /** Private keys that sign desired states: those that boards know, and those that they are about to hear of. */
+  desiredKeys(): KeyObject[] {
+    const ids = [...this.serverKeyIds(), ...this.comingServerKeyIds()];
+    return this.#keys.pick([...new Set(ids)]).map(({ privateKey }) => privateKey);
   }
 
   metadata(): SignedMetadata[] {
-    const newest = (['targets', 'snapshot', 'timestamp'] as const).map((role) => ({
-      role,
-      version: this.#versionOf(role),
-      bytes: this.#current[role].bytes,
+    const roots = this.#roots.map(({ document, bytes }) => ({
+      role: 'root' as const,
+      version: document.signed.version,
+      bytes,
     }));
-    return [...this.#roots, ...this.#previous, ...newest];
+    const present = (['targets', 'certified', 'snapshot', 'timestamp'] as const).map((role) => this.#present(role));
+    return [...roots, ...Object.values(this.#previous), ...present];
   }
 
-  versions(): { root: number; targets: number; snapshot: number; timestamp: number } {
-    return {
-      root: this.#versionOf('root'),
-      targets: this.#versionOf('targets'),
-      snapshot: this.#versionOf('snapshot'),
-      timestamp: this.#versionOf('timestamp'),
-    };
+  versions(): TufVersions {
+    return versionsOf(this.#state);
   }
 
   rootText(): string {
-    return this.#current.root.bytes.toString();
+    return this.#state.root.bytes.toString();
   }
 
-  #versionOf(role: Role): number {
-    return this.#current[role].metadata.signed.version;
+  /** A root that gives `targets` to other keys needs a `targets` that these signed. */
+  #toResign(staged: Staged): TrustChange['targets'] | undefined {
+    const root = staged.root?.signed;
+    if (root === undefined || signedUnder(root, 'targets', this.#state.targets.document)) return undefined;
+    const wanted = root.roles.targets;
+    const waiting = staged.targets;
+    if (waiting === undefined) return this.#state.targets.document.signed;
+    return isDeepStrictEqual(waiting.signers, [wanted]) ? undefined : waiting.signed;
   }
 
-  /** Signs targets (unless null), snapshot and timestamp, each one version up. */
-  async #commit(entries: readonly TargetEntry[] | null): Promise<void> {
-    const at = this.#now();
-    const before = this.#current;
-    const targets =
-      entries === null ? before.targets : signTargets(this.#keys, this.#versionOf('targets') + 1, entries, at);
-    if (targets.bytes.length > MAX_MESSAGE_BYTES) {
-      throw new RangeError(
-        `targets with ${entries?.length} releases takes ${targets.bytes.length} bytes, at most ${MAX_MESSAGE_BYTES} travel`,
+  /** Signs with the keys at hand. */
+  #sign(
+    role: StagedRole,
+    staged: Staged,
+    signed: RootBody | TargetsBody,
+    previous: StagedDocument['previous'],
+  ): StagedDocument {
+    const signers: RoleKeys[] = signersOf(
+      this.#state,
+      role === 'root' ? { root: { signed: signed as RootBody } } : staged,
+      role,
+    );
+    const keys = this.#keys.pick(signers.flatMap(({ keyids }) => keyids));
+    const document = signWith({ signatures: [], signed }, keys);
+    publish(role, document);
+    const serverKeys = signed._type === 'targets' ? { serverKeys: this.#lists.pems(signed) } : {};
+    return { ...document, previous, signers, ...serverKeys } as StagedDocument;
+  }
+
+  async #settle(staged: Staged, { certificates, floor }: TrustChange, now: Date): Promise<boolean> {
+    const before = this.#state;
+    const ready = promotable(before, staged);
+    const root = ready.root === null ? before.root : publish('root', ready.root);
+    const targets = ready.targets === null ? before.targets : publish('targets', ready.targets);
+    if (!signedUnder(root.document.signed, 'targets', targets.document)) {
+      throw new TufError(
+        'TUF_REPOSITORY_INVALID',
+        'no targets is signed as the root asks; restore the tuf folder from a backup',
       );
     }
-    const snapshot = signSnapshot(this.#keys, this.#versionOf('snapshot') + 1, targets, at);
-    const timestamp = signTimestamp(this.#keys, this.#versionOf('timestamp') + 1, snapshot, at);
-    if (entries !== null)
-      await writeAtomic(join(this.#directory, `${targets.metadata.signed.version}.targets.json`), targets.bytes);
-    await writeAtomic(join(this.#directory, `${snapshot.metadata.signed.version}.snapshot.json`), snapshot.bytes);
-    await writeAtomic(join(this.#directory, 'timestamp.json'), timestamp.bytes);
-    this.#current = { ...before, targets, snapshot, timestamp };
-    const superseded = (role: 'targets' | 'snapshot') => ({
-      role,
-      version: before[role].metadata.signed.version,
-      bytes: before[role].bytes,
-    });
-    const keptTargets = this.#previous.filter(({ role }) => role === 'targets');
-    this.#previous = [...(entries === null ? keptTargets : [superseded('targets')]), superseded('snapshot')];
-    await this.#dropOldFiles();
-  }
-
-  async #renewRoot(): Promise<void> {
-    const root = signRoot(this.#keys, this.#versionOf('root') + 1, this.#now());
-    const version = root.metadata.signed.version;
-    await writeAtomic(join(this.#directory, `${version}.root.json`), root.bytes);
-    this.#current = { ...this.#current, root };
-    this.#roots = [...this.#roots, { role: 'root', version, bytes: root.bytes }];
-  }
-
-  async #dropOldFiles(): Promise<void> {
-    const kept = new Set(this.metadata().map(({ role, version }) => `${version}.${role}.json`));
-    for (const name of await readdir(this.#directory)) {
-      if (/^\d+\.(targets|snapshot)\.json$/.test(name) && !kept.has(name))
-        await rm(join(this.#directory, name), { force: true });
+    const wanted = { root, targets, certificates: certificates ?? before.certified.document.signed.targets };
+    const after = nextState(before, wanted, this.#keys, now, floor);
+    const left = stillStaged(staged, root, targets);
+    // What people signed, and a new root with all that it needs, is written down before any of it is published: after a
+    // crash the rest of it is found there.
+    const held = ready.root !== null || this.#staged.root !== undefined || this.#staged.targets !== undefined;
+    await this.#stage(held ? staged : left);
+    await this.#files.commit(before, after);
+    this.#state = after;
+    await this.#stage(left);
+    if (after.timestamp === before.timestamp && after.root === before.root) return false;
+    if (after.root !== before.root) this.#roots = [...this.#roots, after.root];
+    for (const role of ['targets', 'certified', 'snapshot'] as const) {
+      if (after[role] === before[role]) continue;
+      const { version } = before[role].document.signed;
+      this.#previous[role] = { role, version, bytes: before[role].bytes };
     }
+    await this.#retire(before);
+    const kept = this.metadata().map(({ role, version }) => `${version}.${role}.json`);
+    await this.#files.sweep(
+      new Set(kept),
+      this.#lists.hashes(after.targets.document.signed, this.#staged.targets?.signed),
+    );
+    return true;
   }
-}
 
-type Json = Parameters<typeof Metadata.fromJSON>[1];
+  async #stage(after: Staged): Promise<void> {
+    await this.#stagedFiles.save(this.#staged, after);
+    this.#staged = after;
+  }
 
-async function readJson(directory: string, name: string): Promise<{ json: Json; bytes: Buffer }> {
-  const bytes = await readFile(join(directory, name));
-  return { json: JSON.parse(bytes.toString()) as Json, bytes };
-}
+  /** Deletes private keys that counted before and count no longer: what is not there cannot be stolen. */
+  async #retire(before: TrustState): Promise<void> {
+    const counting = this.countingKeys();
+    for (const keyid of this.#keysOf(before.root.document.signed, before.targets.document.signed))
+      if (!counting.has(keyid)) await this.#keys.remove(keyid);
+  }
 
-function common(version: number, role: Role, at: Date): { version: number; specVersion: string; expires: string } {
-  // TUF writes times without a fraction (4.1).
-  const expires = `${new Date(at.getTime() + LIFETIME[role]).toISOString().slice(0, 19)}Z`;
-  return { version, specVersion: SPEC_VERSION, expires };
-}
+  /** Ids of all keys that count now or in what is staged. */
+  countingKeys(): Set<string> {
+    const { root, targets } = this.#state;
+    const present = this.#keysOf(root.document.signed, targets.document.signed);
+    return new Set([...present, ...this.#keysOf(this.#staged.root?.signed, this.#staged.targets?.signed)]);
+  }
 
-function seal<T extends Root | Targets | Snapshot | Timestamp>(signed: T, keys: ServerKeys, role: Role): Signed<T> {
-  const metadata = new Metadata(signed);
-  metadata.sign(tufSigner(keys[role]));
-  return { metadata, bytes: Buffer.from(JSON.stringify(metadata.toJSON())) };
-}
+  #keysOf(root: RootBody | undefined, targets: TargetsBody | undefined): string[] {
+    const lists = targets === undefined ? [] : this.#lists.keyids(targets);
+    return [...Object.keys(root?.keys ?? {}), ...Object.keys(targets?.delegations?.keys ?? {}), ...lists];
+  }
 
-function signRoot(keys: ServerKeys, version: number, at: Date): Signed<Root> {
-  const root = new Root({ ...common(version, 'root', at), consistentSnapshot: true });
-  for (const role of ROLES) root.addKey(tufKey(keys[role]), role);
-  return seal(root, keys, 'root');
-}
+  #comingTargets(): TargetsBody {
+    return (this.#staged.targets ?? this.#state.targets.document).signed;
+  }
 
-function signTargets(keys: ServerKeys, version: number, entries: readonly TargetEntry[], at: Date): Signed<Targets> {
-  const targets = new Targets(common(version, 'targets', at));
-  for (const { path, length, sha256 } of entries)
-    targets.addTarget(new TargetFile({ path, length, hashes: { sha256 } }));
-  return seal(targets, keys, 'targets');
-}
-
-function signSnapshot(keys: ServerKeys, version: number, targets: Signed<Targets>, at: Date): Signed<Snapshot> {
-  const meta = { 'targets.json': metaFile(targets) };
-  return seal(new Snapshot({ ...common(version, 'snapshot', at), meta }), keys, 'snapshot');
-}
-
-function signTimestamp(keys: ServerKeys, version: number, snapshot: Signed<Snapshot>, at: Date): Signed<Timestamp> {
-  return seal(
-    new Timestamp({ ...common(version, 'timestamp', at), snapshotMeta: metaFile(snapshot) }),
-    keys,
-    'timestamp',
-  );
-}
-
-function metaFile(signed: Signed<Targets> | Signed<Snapshot>): MetaFile {
-  const sha256 = createHash('sha256').update(signed.bytes).digest('hex');
-  return new MetaFile({ version: signed.metadata.signed.version, length: signed.bytes.length, hashes: { sha256 } });
+  #present(role: 'targets' | 'certified' | 'snapshot' | 'timestamp'): SignedMetadata {
+    const { document, bytes } = this.#state[role];
+    return { role, version: document.signed.version, bytes };
+  }
 }
