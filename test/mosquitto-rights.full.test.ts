@@ -134,7 +134,7 @@ describe('Mosquitto as the broker of a fleet', () => {
       headers: { authorization: `Bearer ${server.adminToken}` },
     });
     await waitFor('its session to end', () => ended > 0, { timeoutMs: 10_000 });
-    mosquitto.reload();
+    await mosquitto.reload();
     await waitFor('it to be refused', () => ended > 4 && !client.connected, { timeoutMs: 30_000 });
     const other = board('board-1');
     await connected(other);

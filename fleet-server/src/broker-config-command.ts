@@ -13,6 +13,8 @@ interface Flags {
   out: string;
   name: string[];
   port: number;
+  serverHost: string;
+  serverPort: number;
   directory?: string;
   revokedOnly: boolean;
   json: boolean;
@@ -30,7 +32,9 @@ export function brokerConfigCommand(): Command {
     .requiredOption('--out <dir>', 'folder to write; private keys in it are readable by their owner only')
     .option('--data <dir>', 'data folder of the server', 'vigie-data')
     .option('--name <name>', 'host name or address of the broker; more than once for more names', collect, [])
-    .option('--port <port>', 'TCP port of the broker', port, 8883)
+    .option('--port <port>', 'TCP port of the broker for boards', port, 8883)
+    .option('--server-host <address>', 'address of the listener for the fleet server alone', '127.0.0.1')
+    .option('--server-port <port>', 'its TCP port', port, 8884)
     .option('--directory <dir>', 'where the files will lie on the broker (default: the folder of --out)')
     .option('--revoked-only', 'only bring the list of revoked certificates up to date', false)
     .option('--json', 'print one JSON document', false)
@@ -48,7 +52,8 @@ async function run(flags: Flags): Promise<void> {
     const broker = await newKeyPair();
     const server = await newKeyPair();
     const names = [...new Set(['localhost', '127.0.0.1', hostname(), ...flags.name])].filter((name) => NAME.test(name));
-    const options = { directory: resolve(flags.directory ?? out), port: flags.port, server: SERVER };
+    const { port, serverHost, serverPort } = flags;
+    const options = { directory: resolve(flags.directory ?? out), port, serverHost, serverPort, server: SERVER };
     Object.assign(files, {
       [FILES.authority]: authority.certificate,
       [FILES.key]: await privateKeyPem(broker.privateKey),

@@ -59,4 +59,19 @@ describe('parseConfig', () => {
     expect(message({ tls: { names: ['not a name'] } })).toMatch(/^server\.yaml: tls\.names\.0:/);
     expect(message([])).toMatch(/^server\.yaml: \(whole document\)/);
   });
+
+  it('takes an external broker by TLS, and wants to know how boards reach it', () => {
+    const broker = { url: 'mqtts://broker.example:8884' };
+    const mqtts = { publicUrl: 'mqtts://broker.example:8883' };
+    expect(parseConfig({ mqtt: { broker }, mqtts }, 'x').mqtt.broker).toEqual({ ...broker, clientId: 'vigie-server' });
+    const refused = (document: unknown) => expect(() => parseConfig(document, 'x'));
+    refused({ mqtt: { broker } }).toThrow(/^x: mqtts\.publicUrl: is missing/);
+    refused({ mqtt: { broker: { url: 'mqtt://broker.example' } }, mqtts }).toThrow(/without TLS; use mqtts/);
+    refused({ mqtt: { broker: { ...broker, certFile: 'a.pem' } }, mqtts }).toThrow(/belong together/);
+    refused({ mqtt: { broker: { ...broker, clientId: 'board-1' } }, mqtts }).toThrow(/^x: mqtt\.broker\.clientId/);
+    refused({ mqtt: { broker: { ...broker, password: 'x' } }, mqtts }).toThrow(/unknown key/);
+    expect(parseConfig({ mqtt: { broker: { url: 'mqtt://127.0.0.1:1883' } }, mqtts }, 'x').mqtt.broker?.url).toContain(
+      '127',
+    );
+  });
 });

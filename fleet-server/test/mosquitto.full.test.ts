@@ -70,7 +70,7 @@ describe('Mosquitto as the broker of a fleet', () => {
     out = join(await temporaryFolder(), 'broker');
     const port = await freePort();
     url = `mqtts://127.0.0.1:${port}`;
-    await configure('--port', String(port));
+    await configure('--port', String(port), '--server-port', String(await freePort()));
     // Started by root Mosquitto would become another user, who may not read this folder.
     if (process.getuid?.() === 0) await appendFile(join(out, 'mosquitto.conf'), '\nuser root\n');
     await startBroker();

@@ -27,7 +27,11 @@ export async function startInitialModel(
   const { active, previous } = loaded.state;
   const inSlots = [active, previous].filter((slot) => slot !== null).map(({ digest }) => digest);
   if (loaded.found === 'damaged') inSlots.push(...(await slots.digests()));
-  for (const open of [...inSlots.map((digest) => () => slots.open(digest)), async () => bundled]) {
+  const fromSlots = inSlots.map((digest) => () => slots.open(digest));
+  const fromAgent = async () => bundled;
+  // Without an active slot the bundled package is the active one, and the previous slot only the way back from it.
+  const bundledFirst = active === null && loaded.found !== 'damaged';
+  for (const open of bundledFirst ? [fromAgent, ...fromSlots] : [...fromSlots, fromAgent]) {
     const stored = await open();
     if (stored === null) continue;
     try {
@@ -56,6 +60,7 @@ export function stateAfterStart(
   started: StoredPackage | null,
   bundled: StoredPackage | null,
 ): InstallState {
+  if (started !== null && started === bundled && state.active === null) return state;
   if (started === null || started === bundled) return { ...state, active: null, previous: null };
   if (state.active?.digest === started.open.digest) return state;
   return { ...state, active: referenceOf(started), previous: null };

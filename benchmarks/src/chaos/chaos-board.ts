@@ -54,7 +54,7 @@ export class ChaosBoard {
   /** Starts the agent; resolves when its process runs. What it then does is watched from outside. */
   start(): void {
     const { deviceId, root, dataDirectory, httpPort, clip, modelDirectory } = this.options;
-    const rig = new Rig(root);
+    const rig = new Rig(root, true, false);
     this.#rig = rig;
     this.#killed = false;
     this.#board = launchBoard(rig, {

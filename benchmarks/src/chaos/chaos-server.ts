@@ -50,7 +50,7 @@ export class ChaosServer {
 
   async start(): Promise<void> {
     await this.#rig?.close();
-    const rig = new Rig(this.root);
+    const rig = new Rig(this.root, true, false);
     this.#rig = rig;
     this.#server = await startServer(rig, this.directory, this.adminToken, this.ports);
     this.up = true;

@@ -19,13 +19,17 @@ export class Rig {
   /** Exit code after SIGINT; a program that runs until it is interrupted sets it to 0. */
   interruptExitCode = 130;
 
-  /** Without `directory` a temporary one is made, and removed at the end unless `keep` is set; a named one is kept. */
-  constructor(directory?: string, keep = false) {
+  /**
+   * Without `directory` a temporary one is made, and removed at the end unless `keep` is set; a named one is kept. With
+   * `endOnSignal` false SIGINT and SIGTERM are left to the program, which then has to call `close`.
+   */
+  constructor(directory?: string, keep = false, endOnSignal = true) {
     this.#temporary = directory === undefined && !keep;
     this.directory = directory === undefined ? mkdtempSync(join(tmpdir(), 'vigie-')) : resolve(directory);
     mkdirSync(join(this.directory, 'logs'), { recursive: true });
     chmodSync(this.directory, 0o700);
     process.once('exit', this.#onExit);
+    if (!endOnSignal) return;
     process.once('SIGINT', this.#onSignal);
     process.once('SIGTERM', this.#onSignal);
   }

@@ -3,7 +3,11 @@ import { MAX_MESSAGE_BYTES, ROOT } from '@vigie/protocol';
 export interface MosquittoOptions {
   /** Where the files will lie on the broker's machine. */
   directory: string;
+  /** Of the listener for boards. */
   port: number;
+  /** The listener for the fleet server alone: where it is bound, and its TCP port. */
+  serverHost: string;
+  serverPort: number;
   /** Common name of the fleet server's own client certificate. */
   server: string;
 }
@@ -21,21 +25,29 @@ export const MOSQUITTO_FILES = {
 } as const;
 
 /** `mosquitto.conf` (Mosquitto 2.0) for boards and the fleet server by mutual TLS. */
-export function mosquittoConfig({ directory, port }: MosquittoOptions): string {
+export function mosquittoConfig({ directory, port, serverHost, serverPort }: MosquittoOptions): string {
   const at = (name: string) => `${directory}/${name}`;
   const { authority, certificate, key, revoked, acl } = MOSQUITTO_FILES;
-  return `# Made by \`vigie-server broker-config\`. Boards and the fleet server come in by their certificates, nobody else.
-listener ${port}
-cafile ${at(authority)}
+  const tls = `cafile ${at(authority)}
 certfile ${at(certificate)}
 keyfile ${at(key)}
-# Copy a new list here (vigie-server broker-config --revoked-only) and restart, or send SIGHUP where that suffices.
+# Copy a new list here (vigie-server broker-config --revoked-only) and send SIGHUP.
 crlfile ${at(revoked)}
 tls_version tlsv1.2
 require_certificate true
-# Who a client is stands in its certificate: neither a user name nor a client id that it states counts.
-use_identity_as_username true
+use_identity_as_username true`;
+  return `# Made by \`vigie-server broker-config\`. Boards and the fleet server come in by their certificates, nobody else.
+
+# Boards. Who a client is stands in its certificate: neither a user name nor a client id that it states counts.
+listener ${port}
+${tls}
 use_username_as_clientid true
+
+# The fleet server, which has several connections and ends the session of a revoked board by taking its client id over.
+# Boards must not reach this port: here a client id is believed.
+listener ${serverPort} ${serverHost}
+${tls}
+
 allow_anonymous false
 acl_file ${at(acl)}
 
