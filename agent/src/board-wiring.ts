@@ -23,7 +23,7 @@ export interface BoardDependencies {
   updater: Updater;
   stream: AnnotatedStream;
   sensors: BoardSensors;
-  /** Score from which a detection counts fully. */
+  /** Score from which a detection counts fully, until a model names its own. */
   threshold: number;
   modelFrame: ModelFrameSpec;
   telemetryEveryMs: number;
@@ -48,7 +48,7 @@ export class Board implements BoardView {
   private readonly startedAt: number;
   private readonly startedWall: number;
   private eventCount = 0;
-  private shownModel = '';
+  private seenModel = '';
   private lastWallMs = 0;
   private onEnded = () => {};
   private cancelTelemetry = () => {};
@@ -160,7 +160,7 @@ export class Board implements BoardView {
     const { camera, clock, loop } = this.dependencies;
     this.figures.add(result);
     this.telemetry.add(result);
-    if (this.shownModel !== result.digest) this.announceModel();
+    if (this.seenModel !== result.digest) this.modelChanged(result.digest);
     const moment = this.momentOf(result);
     this.lastWallMs = moment.wallMs;
     const { width, height } = camera.view;
@@ -226,11 +226,19 @@ export class Board implements BoardView {
     }
   }
 
+  private modelChanged(digest: string): void {
+    const { loop } = this.dependencies;
+    // The pointer may have moved on since this frame; the next result tells.
+    if (loop.active?.digest !== digest) return;
+    this.seenModel = digest;
+    if (loop.active.threshold !== undefined) this.scene.useThreshold(loop.active.threshold);
+    this.announceModel();
+  }
+
   private announceModel(): void {
     const { loop, updater } = this.dependencies;
     const detector = loop.active;
     if (detector === null) return;
-    this.shownModel = detector.digest;
     const { digest, name, version, precision } = detector;
     this.live.broadcastModel({ type: 'model', digest, name, version, precision, phase: updater.status().phase });
   }

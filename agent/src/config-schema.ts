@@ -106,6 +106,13 @@ export const ConfigSchema = Type.Object(
         maximum: 120,
         default: 10,
       }),
+      spare: Type.Boolean({
+        title: 'Spare child',
+        description:
+          'Keep one more inference process without a model (about 60 MB), so that a new model is live sooner. Only on an ' +
+          'enrolled board with memory to spare.',
+        default: true,
+      }),
     }),
     detect: section('Detection', {
       threshold: Type.Number({
@@ -143,6 +150,43 @@ export const ConfigSchema = Type.Object(
         minimum: 20,
         maximum: 100,
         default: 80,
+      }),
+    }),
+    delivery: section('Downloads', {
+      transport: Type.Union([Type.Literal('auto'), Type.Literal('mqtt'), Type.Literal('https')], {
+        title: 'Transport',
+        description: 'How models come. auto: as the fleet says, else by MQTT and by HTTPS when that stalls.',
+        default: 'auto',
+      }),
+      maxKibPerSecond: Type.Integer({
+        title: 'Rate limit',
+        description: '0: none. The fleet may ask for less, never for more.',
+        unit: 'KiB/s',
+        minimum: 0,
+        maximum: 1_000_000,
+        default: 0,
+      }),
+      dataBudgetMib: Type.Integer({
+        title: 'Data budget',
+        description: 'Downloads of one calendar month (UTC), what was thrown away included; 0: no limit.',
+        unit: 'MiB',
+        minimum: 0,
+        maximum: 1_000_000,
+        default: 0,
+      }),
+      metered: Type.Boolean({
+        title: 'Metered',
+        description: 'Each byte costs: a download that stalls waits for its own way and tries no other.',
+        default: false,
+      }),
+      stallSeconds: Type.Integer({
+        title: 'Stall',
+        description:
+          'Silence of the line after which chunks are asked for again, and after some more another way is tried.',
+        unit: 's',
+        minimum: 2,
+        maximum: 600,
+        default: 20,
       }),
     }),
     telemetry: section('Telemetry', {

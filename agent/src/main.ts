@@ -7,14 +7,18 @@ import { type DestinationStream, destination, type Logger, pino } from 'pino';
 import { Board } from './board-wiring.js';
 import { type Config, ConfigError } from './config.js';
 import { AnnotatedStream } from './io/annotated-stream.js';
-import { BoardSensors, hardwareClass } from './io/board-sensors.js';
+import { readBoardMemory } from './io/board-memory.js';
+import { BoardSensors, hardwareClass, readHeat } from './io/board-sensors.js';
 import { parseSource, SourceError } from './io/ffmpeg-arguments.js';
 import { FfmpegCamera } from './io/ffmpeg-camera.js';
 import { HttpServerError, refuseOpenAddress, startHttpServer } from './io/http-server.js';
 import { type Identity, IdentityError, readIdentity } from './io/identity.js';
 import { InferenceChildFactory } from './io/inference-child.js';
+import { linuxPacer } from './io/linux-pacer.js';
+import { hasMemoryForSpare } from './io/spare-memory.js';
 import { systemClock } from './io/system-clock.js';
 import type { ModelFrameSpec } from './ports.js';
+import type { BoardDelivery } from './update/delivery.js';
 import { startUpdater } from './update-wiring.js';
 import { FrameLoop } from './vision/live-detector.js';
 import { DETECTION_FLOOR, TRACKER_DEFAULTS } from './vision/tracker.js';
@@ -80,6 +84,8 @@ async function wire(config: Config, log: Logger): Promise<RunningAgent> {
     floorRatio: DETECTION_FLOOR / TRACKER_DEFAULTS.highScore,
     threshold: config.detect.threshold || undefined,
     log,
+    pacer: linuxPacer(log),
+    mayKeepSpare: hasMemoryForSpare,
   });
   let camera: FfmpegCamera | null = null;
   const modelFrame = { ...DEFAULT_MODEL_FRAME };
@@ -103,7 +109,10 @@ async function wire(config: Config, log: Logger): Promise<RunningAgent> {
     log,
     agentVersion: AGENT_VERSION,
     hardwareClass: identity?.hardwareClass ?? (config.device.hardwareClass || hardwareClass()),
+    readHeat: () => readHeat(),
+    readMemory: (pid) => readBoardMemory(pid),
     takeSnapshot: () => stream.snapshot().catch(() => null),
+    delivery: boardDelivery(config),
   });
   await updater.start();
   // Alone there is no fleet to send another model: keep trying the one there is.
@@ -111,6 +120,15 @@ async function wire(config: Config, log: Logger): Promise<RunningAgent> {
 
   const manifest = loop.directory === null ? null : readManifest(loop.directory);
   if (manifest !== null) Object.assign(modelFrame, manifest.input);
+  // Not in the trial: a turn back would change the camera twice. Until then the child resizes what it gets.
+  updater.onPhase(({ phase }) => {
+    if (phase !== 'COMMITTED' || loop.directory === null) return;
+    try {
+      camera?.useModel(replaceFields(modelFrame, readManifest(loop.directory).input));
+    } catch (error) {
+      log.warn({ err: (error as Error).message }, 'the camera keeps its frame size');
+    }
+  });
   camera = new FfmpegCamera(
     {
       source,
@@ -140,6 +158,7 @@ async function wire(config: Config, log: Logger): Promise<RunningAgent> {
     // The updater first: an install under way must not take the loop's end for a dead candidate.
     await updater.stop();
     await loop.stop();
+    await factory.close();
   };
   const http = await startHttpServer({ host, port, token: token || undefined }, board).catch(async (error: unknown) => {
     await stopParts();
@@ -149,6 +168,8 @@ async function wire(config: Config, log: Logger): Promise<RunningAgent> {
     if (config.source.exitAtEnd) board.onEnd(resolve);
   });
   board.start();
+  // Nobody sends models to a board without a fleet.
+  if (config.model.spare && identity !== null) factory.keepSpare();
   const fleet = identity === null ? 'stand-alone: not enrolled in a fleet' : `fleet device ${identity.deviceId}`;
   log.info({ http: `http://${host}:${http.port}/`, version: AGENT_VERSION, fleet }, 'listening');
   return {
@@ -159,6 +180,16 @@ async function wire(config: Config, log: Logger): Promise<RunningAgent> {
       await http.close();
       log.info({}, 'stopped');
     },
+  };
+}
+
+function boardDelivery({ delivery }: Config): BoardDelivery & { stallMs: number } {
+  return {
+    transport: delivery.transport,
+    maxBytesPerSecond: delivery.maxKibPerSecond * 1024,
+    monthlyBytes: delivery.dataBudgetMib * 1024 * 1024,
+    metered: delivery.metered,
+    stallMs: delivery.stallSeconds * 1000,
   };
 }
 
@@ -199,6 +230,12 @@ function checkIdentity({ device }: Config, identity: Identity | null): void {
 function packageToStartWith(config: Config, identity: Identity | null): string | null {
   if (config.model.directory !== '') return config.model.directory;
   return identity === null && existsSync(BUNDLED_PACKAGE) ? BUNDLED_PACKAGE : null;
+}
+
+/** Nothing of the old value stays, such as the padding of a letterbox. */
+function replaceFields<T extends object>(target: T, value: T): T {
+  for (const key of Object.keys(target)) delete target[key as keyof T];
+  return Object.assign(target, value);
 }
 
 function readManifest(directory: string) {

@@ -1,4 +1,5 @@
 import type { InputSpec } from '@vigie/models/package/manifest';
+import type { OpenPackage } from '@vigie/models/package/package';
 import type { Detection } from '@vigie/models/runtime/detection';
 import type { ContentRectangle } from '@vigie/models/runtime/frame';
 import type { MessageKind, MessageOf } from '@vigie/protocol';
@@ -20,7 +21,7 @@ export type ModelFrameSpec = Pick<InputSpec, 'width' | 'height' | 'resize' | 'pa
 
 /**
  * One captured frame in buffers that are used again: valid until `release()` is called, never after.
- * `model`: G, B, R planes, 3 × width × height of the ModelFrameSpec. `view`: yuv420p, 1.5 × width × height of the camera's view size.
+ * `model`: G, B, R planes, 3 × width × height. `view`: yuv420p, 1.5 × width × height of the camera's view size.
  */
 export interface CapturedFrame {
   /** Grows by one for each frame the camera delivered, over reconnects too; a gap is a dropped frame. */
@@ -28,6 +29,8 @@ export interface CapturedFrame {
   /** Monotonic time of the last byte's arrival, ms. */
   readonly capturedAt: number;
   readonly model: Uint8Array;
+  /** Width and height of `model`, pixels; what the camera was told to deliver when absent. */
+  readonly modelSize?: Readonly<{ width: number; height: number }>;
   readonly view: Uint8Array;
   /** Where the picture stands inside `model`; the whole frame when absent. */
   readonly content?: ContentRectangle;
@@ -68,6 +71,8 @@ export interface Detector {
   readonly labels: readonly string[];
   /** Runtime as `/model/info` shows it, e.g. `onnxruntime-node 1.30.0 cpu`. */
   readonly runtime: string;
+  /** Score from which a detection of this model counts on this board, 0..1; absent: not known. */
+  readonly threshold?: number;
   readonly pid: number;
   /**
    * Detects on G, B, R planes of `width` × `height`. One call at a time. Rejects when the child died. `planes` may be reused once settled.
@@ -77,6 +82,8 @@ export interface Detector {
   detect(planes: Uint8Array, width: number, height: number, content?: ContentRectangle): Promise<InferenceResult>;
   /** Takes the child out of low priority once it is live. */
   promote(): void;
+  /** Its self-test is over: from now on it is not slowed down for the live one's sake, and its times count. */
+  tested?(): void;
   /** Ends the child after the call in flight. */
   close(): Promise<void>;
   /** Ends a child that answers too late, at once; for its listeners it has crashed. */
@@ -85,18 +92,31 @@ export interface Detector {
   onCrash(listener: (reason: string) => void): void;
 }
 
-/** Starts children. `directory` holds an unpacked, verified package. */
+/** Starts children. */
 export interface DetectorFactory {
-  spawn(directory: string, priority: 'live' | 'background'): Promise<Detector>;
+  /**
+   * `directory` holds an unpacked, verified package. `open`: what was found when all of it was checked a moment ago; without
+   * it the child checks the folder itself, which takes longer.
+   */
+  spawn(directory: string, priority: 'live' | 'background', open?: OpenPackage): Promise<Detector>;
 }
 
 /** The connection to the fleet. Messages are journaled and acknowledged by higher layers. */
 export interface Link {
   publish<K extends MessageKind>(kind: K, topic: string, message: MessageOf<K>): Promise<void>;
   publishBytes(topic: string, bytes: Uint8Array, options: { qos: 0 | 1; retain: boolean }): Promise<void>;
-  /** Calls back with raw payloads of one exact topic until the returned function is called. */
-  subscribe(topic: string, listener: (payload: Uint8Array) => void): Promise<() => Promise<void>>;
+  /**
+   * Calls back with raw payloads of one exact topic until the returned function is called; `onTooLarge` with the size of
+   * one that is over the limit of the wire and was thrown away.
+   */
+  subscribe(
+    topic: string,
+    listener: (payload: Uint8Array) => void,
+    onTooLarge?: (bytes: number) => void,
+  ): Promise<() => Promise<void>>;
   readonly connected: boolean;
+  /** Bytes that came over all its connections so far, where that can be told: a message that was cut off counts too. */
+  readonly receivedBytes?: number;
 }
 
 /** One frame's way through the live detector. */
@@ -118,6 +138,8 @@ export interface ComparedView {
   digest: string;
   /** All that this model can name. */
   labels: readonly string[];
+  /** Score from which its detections count; absent: not known. */
+  threshold?: number;
   detections: Detection[];
   /** Time in the child, ms: preprocess + inference + decode. */
   childMs: number;

@@ -1,8 +1,8 @@
 import { createHash } from 'node:crypto';
-import { readFileSync } from 'node:fs';
-import { createServer } from 'node:http';
-import type { AddressInfo, Socket } from 'node:net';
+import { createServer, type ServerResponse } from 'node:http';
+import type { AddressInfo } from 'node:net';
 import { fileURLToPath } from 'node:url';
+import sharp from 'sharp';
 import { afterEach, describe, expect, it } from 'vitest';
 import { parseSource } from '../src/io/ffmpeg-arguments.js';
 import { FfmpegCamera, type FfmpegCameraOptions } from '../src/io/ffmpeg-camera.js';
@@ -12,12 +12,17 @@ import type { CameraState, CapturedFrame } from '../src/ports.js';
 import { until } from './fleet-fixture.js';
 
 const CLIP = fileURLToPath(new URL('../../models/media/yard.mp4', import.meta.url));
-const STILL = fileURLToPath(new URL('../../models/media/stills/still_00.jpg', import.meta.url));
 const CLIP_FRAMES = 230;
+/** Pictures that can be told apart by their grey. */
+const GREYS = 24;
+const greyOf = (index: number) => ({ r: 10 * index + 8, g: 10 * index + 8, b: 10 * index + 8 });
+const pictureOf = (grey: number) => Math.round((grey - 8) / 10);
 
 const running: FfmpegCamera[] = [];
+const sources: (() => Promise<void>)[] = [];
 afterEach(async () => {
   await Promise.all(running.splice(0).map((camera) => camera.stop()));
+  await Promise.all(sources.splice(0).map((close) => close()));
 });
 
 function open(url: string, changes: Partial<FfmpegCameraOptions> = {}, readPipe = readFrames) {
@@ -136,29 +141,122 @@ describe('a camera that fails', () => {
   });
 });
 
-it('reads HTTP MJPEG', async () => {
-  const jpeg = readFileSync(STILL);
-  const sockets = new Set<Socket>();
-  const server = createServer((_request, response) => {
-    response.writeHead(200, { 'Content-Type': 'multipart/x-mixed-replace; boundary=frame' });
+describe('a live source over HTTP', () => {
+  /** A camera that shows a lighter grey with each picture, to whoever is connected. */
+  async function greyCamera() {
+    const pictures = await Promise.all(
+      Array.from({ length: GREYS }, (_, index) =>
+        sharp({ create: { width: 64, height: 48, channels: 3, background: greyOf(index) } })
+          .jpeg()
+          .toBuffer(),
+      ),
+    );
+    const viewers = new Set<ServerResponse>();
+    const server = createServer((_request, response) => {
+      response.writeHead(200, { 'Content-Type': 'multipart/x-mixed-replace; boundary=frame' });
+      viewers.add(response);
+      response.on('close', () => viewers.delete(response));
+    });
+    let shown = 0;
     const timer = setInterval(() => {
-      response.write(`--frame\r\nContent-Type: image/jpeg\r\nContent-Length: ${jpeg.length}\r\n\r\n`);
-      response.write(jpeg);
-      response.write('\r\n');
-    }, 20);
-    response.on('close', () => clearInterval(timer));
+      const jpeg = pictures[shown % GREYS];
+      shown += 1;
+      for (const viewer of viewers) {
+        viewer.write(`--frame\r\nContent-Type: image/jpeg\r\nContent-Length: ${jpeg.length}\r\n\r\n`);
+        viewer.write(jpeg);
+        viewer.write('\r\n');
+      }
+    }, 50);
+    await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+    sources.push(async () => {
+      clearInterval(timer);
+      for (const viewer of viewers) viewer.destroy();
+      await new Promise((resolve) => server.close(resolve));
+    });
+    return { url: `http://127.0.0.1:${(server.address() as AddressInfo).port}/video`, viewers };
+  }
+
+  function watch(url: string, changes: Partial<FfmpegCameraOptions> = {}) {
+    const opened = open(url, { lossless: false, model: { width: 32, height: 32, resize: 'stretch' }, ...changes });
+    const seen: { sequence: number; width: number; picture: number }[] = [];
+    opened.camera.start((frame) => {
+      const { sequence, modelSize, model } = frame;
+      const width = modelSize?.width ?? 0;
+      expect(model.length).toBe(3 * width * width);
+      seen.push({ sequence, width, picture: pictureOf(model[0]) });
+      frame.release();
+    });
+    return { ...opened, seen };
+  }
+
+  const sizes = (seen: { width: number }[]) => [...new Set(seen.map(({ width }) => width))];
+
+  it('is read', async () => {
+    const { url } = await greyCamera();
+    const { camera, seen } = watch(url);
+    await until('frames', () => seen.length >= 5, 20_000);
+    expect(camera.view).toEqual({ width: 64, height: 48 });
   });
-  server.on('connection', (socket) => sockets.add(socket));
-  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
-  const url = `http://127.0.0.1:${(server.address() as AddressInfo).port}/video`;
-  const { camera } = open(url, { lossless: false });
-  let frames = 0;
-  camera.start((frame) => {
-    frames += 1;
-    frame.release();
+
+  it('changes over to another model’s frame size without missing a picture', async () => {
+    const { url, viewers } = await greyCamera();
+    const { camera, seen, states } = watch(url);
+    await until('frames', () => seen.length >= 5, 20_000);
+    const pid = camera.pid;
+    camera.useModel({ width: 64, height: 64, resize: 'stretch' });
+    await until('frames of the new size', () => seen.filter(({ width }) => width === 64).length >= 5, 25_000);
+    await until('the first capture to be gone', () => viewers.size === 1);
+    expect(sizes(seen)).toEqual([32, 64]);
+    expect(seen.map(({ sequence }) => sequence)).toEqual(seen.map((_, index) => index + 1));
+    const first = seen.findIndex(({ width }) => width === 64);
+    // One on; a second capture that runs a little ahead or behind may skip or repeat a picture.
+    const step = (seen[first].picture - seen[first - 1].picture + GREYS) % GREYS;
+    expect([GREYS - 2, GREYS - 1, 0, 1, 2, 3]).toContain(step);
+    expect(camera.pid).not.toBe(pid);
+    expect(states).toEqual([expect.objectContaining({ status: 'streaming' })]);
   });
-  await until('frames', () => frames >= 5, 20_000);
-  expect(camera.view).toEqual({ width: 640, height: 360 });
-  for (const socket of sockets) socket.destroy();
-  server.close();
+
+  it('does nothing for a model that takes the same frames', async () => {
+    const { url, viewers } = await greyCamera();
+    const { camera, seen } = watch(url);
+    await until('frames', () => seen.length >= 3, 20_000);
+    const pid = camera.pid;
+    camera.useModel({ width: 32, height: 32, resize: 'stretch', pad: 0 });
+    await until('more frames', () => seen.length >= 10, 20_000);
+    expect([camera.pid, viewers.size]).toEqual([pid, 1]);
+  });
+
+  it('that may be opened only once is opened again, and counts on', async () => {
+    const { url, viewers } = await greyCamera();
+    const { camera, seen, states } = watch(url, { exclusive: true });
+    await until('frames', () => seen.length >= 5, 20_000);
+    let most = 0;
+    camera.useModel({ width: 64, height: 64, resize: 'stretch' });
+    await until(
+      'frames of the new size',
+      () => {
+        most = Math.max(most, viewers.size);
+        return sizes(seen).includes(64);
+      },
+      25_000,
+    );
+    expect([most, sizes(seen)]).toEqual([1, [32, 64]]);
+    expect(seen.map(({ sequence }) => sequence)).toEqual(seen.map((_, index) => index + 1));
+    expect(states.every(({ status }) => status === 'streaming')).toBe(true);
+  });
+
+  it('that takes no second viewer keeps its size, and has the new one after the next reconnect', async () => {
+    const { url, viewers } = await greyCamera();
+    const { camera, seen, logged } = watch(url);
+    await until('frames', () => seen.length >= 5, 20_000);
+    camera.useModel({ width: 64, height: 64, resize: 'stretch' });
+    await until('the second viewer', () => viewers.size === 2, 20_000);
+    [...viewers][1].destroy();
+    await until('the hand-over to be given up', () => logged.some((line) => line.includes('next reconnect')), 20_000);
+    const before = seen.length;
+    await until('the first capture going on', () => seen.length > before + 3);
+    expect(sizes(seen)).toEqual([32]);
+    process.kill(camera.pid as number, 'SIGKILL');
+    await until('the new size', () => sizes(seen).includes(64), 25_000);
+  });
 });

@@ -19,6 +19,7 @@ export class FakeDetector implements Detector {
   constructor(
     readonly digest: string,
     readonly labels: readonly string[] = ['person'],
+    readonly threshold?: number,
   ) {}
 
   get busy(): boolean {

@@ -8,6 +8,10 @@ import { Key, Metadata, MetaFile, Root, Signature, Snapshot, TargetFile, Targets
 import { chunksOf, describePackage } from '@vigie/models/package/descriptor';
 import { openPackageDirectory } from '@vigie/models/package/package';
 import {
+  ANY_HARDWARE_CLASS,
+  CERTIFIED_PATHS,
+  type Certificate,
+  certificateTargetPath,
   chunkTopic,
   type Desired,
   deviceTopic,
@@ -142,8 +146,14 @@ const HOUR = 3_600_000;
 /** A publisher and server in little: TUF metadata, chunks and desired states on a broker. */
 export class TestFleet {
   readonly keys = { root: pair(), targets: pair(), snapshot: pair(), timestamp: pair() };
+  /** The gate's key: the delegated role `certified`. */
+  readonly gate = pair();
   readonly server = generateKeyPairSync('ed25519');
   readonly releases = new Map<string, { descriptor: ReleaseDescriptor; bytes: Buffer }>();
+  /** Certificates by target path. */
+  readonly certificates = new Map<string, Buffer>();
+  /** Further targets of the publisher by path. */
+  readonly others = new Map<string, Buffer>();
   version = 0;
   timestampExpires = new Date(Date.now() + HOUR);
   /** Who signs targets; another pair plays the forger. */
@@ -181,7 +191,7 @@ export class TestFleet {
   /** Lists a package folder as a release, and puts its chunks on the broker unless told not to. */
   async publish(
     directory: string,
-    options: { chunks?: boolean; change?: (d: ReleaseDescriptor) => void } = {},
+    options: { chunks?: boolean; change?: (d: ReleaseDescriptor) => void; classes?: string[] } = {},
   ): Promise<ReleaseReference> {
     const open = await openPackageDirectory(directory);
     const descriptor = await describePackage(open, (path) => readFile(join(directory, path)));
@@ -190,6 +200,7 @@ export class TestFleet {
     const { name, version, digest } = descriptor;
     this.releases.set(releaseTargetPath(name, version), { descriptor, bytes });
     await this.broker.retain(chunkTopic(sha256(bytes)), bytes);
+    await this.certify(digest, options.classes ?? [ANY_HARDWARE_CLASS]);
     if (options.chunks !== false) {
       for (const { path } of descriptor.files) {
         for (const chunk of chunksOf(await readFile(join(directory, path)))) {
@@ -201,25 +212,47 @@ export class TestFleet {
     return { name, version, digest };
   }
 
+  /** Grants classes to a package, in place of what it had; published with the next metadata. */
+  async certify(digest: string, classes: readonly string[]): Promise<void> {
+    const certificate: Certificate = {
+      digest,
+      grants: classes.map((hardwareClass) => ({
+        hardwareClass,
+        policy: 'default-policy',
+        measured: {},
+        grantedAt: new Date().toISOString(),
+      })),
+    };
+    const bytes = Buffer.from(JSON.stringify(certificate));
+    this.certificates.set(certificateTargetPath(digest), bytes);
+    await this.broker.retain(chunkTopic(sha256(bytes)), bytes);
+  }
+
+  /** Lists another target of the publisher with its bytes on the broker; published with the next metadata. */
+  async addTarget(path: string, bytes: Buffer): Promise<void> {
+    this.others.set(path, bytes);
+    await this.broker.retain(chunkTopic(sha256(bytes)), bytes);
+  }
+
   /** Signs and publishes metadata of the present releases with versions one higher. */
   async republish(version = this.version + 1): Promise<void> {
     this.version = version;
     const common = { version, specVersion: '1.0.31' };
     const later = new Date(Date.now() + HOUR).toISOString();
-    const targets = this.seal(
-      new Metadata(
-        new Targets({
-          ...common,
-          expires: later,
-          targets: Object.fromEntries(
-            [...this.releases].map(([path, { bytes }]) => [
-              path,
-              new TargetFile({ path, length: bytes.length, hashes: { sha256: sha256(bytes) } }),
-            ]),
-          ),
-        }),
-      ),
-      this.targetsSigner,
+    const releases = [...this.releases].map(([path, { bytes }]) => [path, bytes] as const);
+    const { keyID } = this.gate.key;
+    const listed = Targets.fromJSON({
+      ...{ version, spec_version: '1.0.31', expires: later, targets: {} },
+      delegations: {
+        keys: { [keyID]: this.gate.key.toJSON() },
+        roles: [{ name: 'certified', keyids: [keyID], threshold: 1, terminating: true, paths: [CERTIFIED_PATHS] }],
+      },
+    });
+    for (const file of Object.values(targetFiles([...releases, ...this.others]))) listed.addTarget(file);
+    const targets = this.seal(new Metadata(listed), this.targetsSigner);
+    const certified = this.seal(
+      new Metadata(new Targets({ ...common, expires: later, targets: targetFiles([...this.certificates]) })),
+      this.gate,
     );
     const snapshot = this.seal(
       new Metadata(
@@ -228,6 +261,11 @@ export class TestFleet {
           expires: later,
           meta: {
             'targets.json': new MetaFile({ version, length: targets.length, hashes: { sha256: sha256(targets) } }),
+            'certified.json': new MetaFile({
+              version,
+              length: certified.length,
+              hashes: { sha256: sha256(certified) },
+            }),
           },
         }),
       ),
@@ -245,9 +283,10 @@ export class TestFleet {
     );
     await this.broker.retain(tufTopic('root', 1), Buffer.from(this.rootText));
     await this.broker.retain(tufTopic('targets', version), targets);
+    await this.broker.retain(tufTopic('certified', version), certified);
     await this.broker.retain(tufTopic('snapshot', version), snapshot);
     await this.broker.retain(tufTopic('timestamp', null), timestamp);
-    const index = { root: 1, timestamp: version, snapshot: version, targets: version };
+    const index = { root: 1, timestamp: version, snapshot: version, targets: version, certified: version };
     await this.broker.retain(TUF_INDEX_TOPIC, encodeMessage('tuf-index', index));
   }
 
@@ -300,6 +339,15 @@ export class TestFleet {
     metadata.sign((data) => new Signature({ keyID: key.keyID, sig: sign(null, data, privateKey).toString('hex') }));
     return Buffer.from(JSON.stringify(metadata.toJSON()));
   }
+}
+
+function targetFiles(entries: readonly (readonly [string, Buffer])[]): Record<string, TargetFile> {
+  return Object.fromEntries(
+    entries.map(([path, bytes]) => [
+      path,
+      new TargetFile({ path, length: bytes.length, hashes: { sha256: sha256(bytes) } }),
+    ]),
+  );
 }
 
 /** A signer whose key no root names, under the key id of the real one: a forged signature, not an unknown one. */

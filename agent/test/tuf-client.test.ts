@@ -3,6 +3,7 @@ import { join } from 'node:path';
 import { chunkTopic, type ReleaseReference, TUF_INDEX_TOPIC, tufTopic } from '@vigie/protocol';
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import { MqttLink } from '../src/io/mqtt-link.js';
+import { MqttMetadataSource } from '../src/io/mqtt-metadata.js';
 import { TufClient } from '../src/io/tuf-client.js';
 import { makePackage, silent } from './board-fixture.js';
 import { forger, scratchFolder, sha256, TestBroker, TestFleet, until } from './fleet-fixture.js';
@@ -17,8 +18,16 @@ let now: number;
 const signal = new AbortController().signal;
 
 function client(): TufClient {
-  const enrolledRoot = fleet.identity.tufRoot;
-  return new TufClient({ link, directory, enrolledRoot, now: () => now, log: silent, timeoutMs: 300 });
+  const source = new MqttMetadataSource(link, 300);
+  return new TufClient({
+    sources: () => [source],
+    directory,
+    enrolledRoot: fleet.identity.tufRoot,
+    enrolledKeys: fleet.identity.serverKeys,
+    hardwareClass: 'generic-x64',
+    now: () => now,
+    log: silent,
+  });
 }
 
 async function code(): Promise<string> {
@@ -49,7 +58,14 @@ afterEach(async () => {
 test('a signed release is described, and the metadata is kept', async () => {
   const descriptor = await client().describe(release, signal);
   expect(descriptor).toMatchObject(release);
-  expect((await readdir(directory)).sort()).toEqual(['root.json', 'snapshot.json', 'targets.json', 'timestamp.json']);
+  expect((await readdir(directory)).sort()).toEqual([
+    'certified.json',
+    'root.json',
+    'snapshot.json',
+    'targets.json',
+    'timestamp.json',
+    'vigie.json',
+  ]);
 });
 
 test('a descriptor with other bytes than the publisher signed', async () => {
@@ -94,13 +110,14 @@ test('an older version than the trusted one, also for a client that was started 
   expect(await code()).toBe('ok');
 });
 
-test('a refusal leaves the trusted metadata as it was', async () => {
+test('what was verified before a refusal is kept, what was refused is not (TUF 5.4.5, 5.5.7, 5.6.3)', async () => {
   expect(await code()).toBe('ok');
-  const before = await readFile(join(directory, 'timestamp.json'), 'utf8');
+  const before = await readFile(join(directory, 'targets.json'), 'utf8');
   fleet.targetsSigner = forger(fleet.keys.targets);
   await fleet.republish();
   expect(await code()).toBe('TUF_SIGNATURE_INVALID');
-  expect(await readFile(join(directory, 'timestamp.json'), 'utf8')).toBe(before);
+  expect(await readFile(join(directory, 'targets.json'), 'utf8')).toBe(before);
+  expect(JSON.parse(await readFile(join(directory, 'timestamp.json'), 'utf8')).signed.version).toBe(2);
 });
 
 test('a crash between the two renames, a torn root and a lost folder are mended', async () => {

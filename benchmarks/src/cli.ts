@@ -5,12 +5,13 @@ import { Value } from '@sinclair/typebox/value';
 import { BenchmarkResult } from '@vigie/protocol';
 import { Command, InvalidArgumentError } from 'commander';
 import { runEndToEnd } from './endtoend-command.js';
+import { runRealFleet } from './fleet/real-fleet.js';
 import { runPipeline } from './pipeline-command.js';
 import { progress } from './progress.js';
 import { markdownReport } from './report.js';
 import { INT8_PACKAGE, MissingPieceError } from './rig/repository.js';
 import { runModel } from './run-command.js';
-import { runSwaps } from './swap-command.js';
+import { HALF_CORE_FPS, runSwaps } from './swap-command.js';
 
 /** Exit codes: 0 every limit held, 1 a limit was missed or the measurement failed, 2 wrong use or something is missing. */
 const LIMIT_MISSED = 1;
@@ -108,18 +109,54 @@ program
 program
   .command('swap')
   .description('what a model swap does to the stream, counted by clients outside the board; FP32 and INT8 in turn')
-  .option('--swaps <n>', 'how many', count, 4)
+  .option('--swaps <n>', 'how many; 100 take about 20 minutes', count, 4)
   .option('--half-core', 'give the board half a core and 512 MiB (needs root and control groups)', false)
+  .option(
+    '--fps <n>',
+    `frames per second of the camera (default: ${HALF_CORE_FPS} with --half-core, else the clip's 10)`,
+    positive,
+  )
   .option('--steady <seconds>', 'undisturbed stream before each swap', positive, 6)
+  .option('--resume <file>', 'write each swap to this file, and go on after those that it holds')
   .option('--json', 'print the result as JSON')
-  .action(async (options: { swaps: number; halfCore: boolean; steady: number; json?: boolean }) => {
-    const { ok, result } = await runSwaps({
-      swaps: Math.max(1, options.swaps),
-      halfCore: options.halfCore,
-      steadyMs: options.steady * 1000,
+  .action(
+    async (options: {
+      swaps: number;
+      halfCore: boolean;
+      fps?: number;
+      steady: number;
+      resume?: string;
+      json?: boolean;
+    }) => {
+      const { ok, result } = await runSwaps({
+        swaps: Math.max(1, options.swaps),
+        halfCore: options.halfCore,
+        fps: options.fps ?? (options.halfCore ? HALF_CORE_FPS : undefined),
+        steadyMs: options.steady * 1000,
+        resume: options.resume,
+      });
+      print(options.json, result);
+      if (!ok) process.exitCode = LIMIT_MISSED;
+    },
+  );
+
+program
+  .command('fleet')
+  .description('real agents on this machine, all updated at once from one release to another')
+  .requiredOption('--real <n>', 'how many; fewer where the memory does not suffice', count)
+  .option('--kill-server', 'SIGKILL the fleet server, its broker with it, in the middle of the update', false)
+  .option('--timeout <seconds>', 'a board that is not in sync by then is behind', positive, 240)
+  .option('--json', 'print the result as JSON')
+  .action(async (options: { real: number; killServer: boolean; timeout: number; json?: boolean }) => {
+    const { result, behind } = await runRealFleet({
+      boards: Math.max(1, options.real),
+      kill: options.killServer ? 'server' : null,
+      timeoutMs: options.timeout * 1000,
+      onProgress: progress,
     });
+    for (const line of behind) progress(`behind: ${line}`);
     print(options.json, result);
-    if (!ok) process.exitCode = LIMIT_MISSED;
+    if (behind.length > 0) process.exitCode = LIMIT_MISSED;
   });
 
 program

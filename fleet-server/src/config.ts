@@ -13,6 +13,27 @@ const Port = (port: number, description: string) =>
 const Whole = (value: number, minimum: number, maximum: number, description: string) =>
   Type.Integer({ default: value, minimum, maximum, description });
 
+const PemFile = (description: string) => Type.Optional(Type.String({ minLength: 1, maxLength: 4000, description }));
+/** docs/mosquitto.md */
+const ExternalBroker = Type.Object(
+  {
+    url: Type.String({
+      pattern: '^mqtts?://[^\\s/@]+$',
+      maxLength: 500,
+      description: 'an MQTT 3.1.1 broker as this server reaches it, such as mqtts://broker.example:8884',
+    }),
+    clientId: Type.String({
+      default: 'vigie-server',
+      pattern: '^vigie-[a-z0-9-]{1,40}$',
+      description: "how this server's connections begin, and the name in its certificate; each server needs its own",
+    }),
+    caFile: PemFile("authority of the broker's certificate, PEM; the fleet's own when absent"),
+    certFile: PemFile("this server's certificate on the broker, PEM; issued by the fleet's authority when absent"),
+    keyFile: PemFile('its key, PEM'),
+  },
+  { ...Strict, description: 'in place of the built-in broker' },
+);
+
 /** `vigie-server run --config FILE`: one schema with default, range and unit of each field; unknown keys are refused. */
 export const ServerConfig = Type.Object(
   {
@@ -48,6 +69,7 @@ export const ServerConfig = Type.Object(
         host: Host('address the broker listens on without TLS, for operators; loopback only'),
         port: Port(1883, 'TCP port; 0 takes a free one'),
         maxConnections: Whole(1000, 1, 1_000_000, 'open connections'),
+        broker: Type.Optional(ExternalBroker),
       },
       { ...Strict, default: {} },
     ),
@@ -126,7 +148,25 @@ export function parseConfig(document: unknown, origin: string): ServerConfig {
       );
     }
   }
+  checkExternalBroker(config, origin);
   return config;
+}
+
+function checkExternalBroker({ mqtt: { broker }, mqtts }: ServerConfig, origin: string): void {
+  if (broker === undefined) return;
+  const { url, certFile, keyFile } = broker;
+  const { protocol, hostname } = new URL(url);
+  if (protocol === 'mqtt:' && !isLoopback(hostname.replace(/^\[|\]$/g, ''))) {
+    throw new ConfigError(`${origin}: mqtt.broker.url: "${url}" is beyond loopback and without TLS; use mqtts://`);
+  }
+  if ((certFile === undefined) !== (keyFile === undefined)) {
+    throw new ConfigError(`${origin}: mqtt.broker: certFile and keyFile belong together; name both or neither`);
+  }
+  if (mqtts.publicUrl === undefined) {
+    throw new ConfigError(
+      `${origin}: mqtts.publicUrl: is missing; with an external broker say how boards reach it, such as mqtts://broker.example:8883`,
+    );
+  }
 }
 
 /** Reads a YAML file. Throws ConfigError for a missing or malformed one. */

@@ -2,8 +2,8 @@ import { access, readFile, rm } from 'node:fs/promises';
 import type { Server as HttpsServer } from 'node:https';
 import { join } from 'node:path';
 import type { Logger } from 'pino';
+import { openBroker, type RunningBroker } from './broker-wiring.js';
 import type { ServerConfig } from './config.js';
-import { AedesBroker } from './io/aedes-broker.js';
 import { privateFolder, writeAtomic } from './io/atomic-file.js';
 import { lockDataFolder } from './io/data-folder-lock.js';
 import { CertificateRepository } from './io/database/certificate-repository.js';
@@ -22,6 +22,7 @@ import { DEFAULT_POLICY } from './registry/release-state.js';
 import { deviceRoutes } from './routes/device-routes.js';
 import { enrollmentRoutes } from './routes/enrollment-routes.js';
 import { createHttpServer, type TlsOptions } from './routes/http-server.js';
+import { objectRoutes } from './routes/object-routes.js';
 import { releaseRoutes } from './routes/release-routes.js';
 import { trustRoutes, tufFileRoutes } from './routes/tuf-routes.js';
 import { enrollmentToken, hashSecret, newSecret } from './secrets.js';
@@ -30,6 +31,7 @@ import { AssignmentService } from './services/assignment.js';
 import { EnrollmentService } from './services/enrollment.js';
 import { IngestService } from './services/ingest.js';
 import { Maintenance } from './services/maintenance.js';
+import { ObjectAccess } from './services/object-access.js';
 import { Publication } from './services/publication.js';
 import { ReleaseIntake } from './services/release-intake.js';
 import { RevocationService } from './services/revocation.js';
@@ -93,8 +95,12 @@ export async function initialise(
       await tokens.addEnrollmentToken(hashSecret(secret), at, new Date(at.getTime() + 7 * 86_400_000));
     });
     await writeMarker(paths.marker, now());
-    const token = enrollmentToken(secret, authority.fingerprint);
-    return { dataDirectory: directory, adminToken, enrollmentToken: token, offlineKeys };
+    return {
+      dataDirectory: directory,
+      adminToken,
+      enrollmentToken: enrollmentToken(secret, authority.fingerprint),
+      offlineKeys,
+    };
   } finally {
     await lock.release();
   }
@@ -176,13 +182,13 @@ export async function startServer({ config, log, now = systemNow, onFatal }: Ser
     const access = new AccessService(tokens, devices, certificates, revocations, now);
     const enrollment = new EnrollmentService(tokens, certificates, revocations, () => broker, pki.issuer, facts, now);
     const ingest = new IngestService(received, pictures, () => broker, log, now);
-    const broker: AedesBroker = await AedesBroker.create({
-      plain: config.mqtt,
-      secure: { ...config.mqtts, credentials: pki.certificate.credentials, authority: pki.authority.certificate },
+    const duties = {
       authenticate: access.authenticate,
       onMessage: ingest.handle,
-      log,
-    });
+      forgetPresence: () => devices.markAllOffline(),
+      republish: () => publication.publishAll(),
+    };
+    const broker: RunningBroker = await openBroker(config, pki, duties, log, now);
     closers.push(async () => {
       await broker.close();
       await ingest.idle();
@@ -194,7 +200,7 @@ export async function startServer({ config, log, now = systemNow, onFatal }: Ser
       certificates: async () => (await releases.certified()).map(defaultCertificate),
       desired: (ids?: readonly string[]) => devices.desired(ids),
     };
-    const publication = new Publication(source, blobs, tuf, broker);
+    const publication: Publication = new Publication(source, blobs, tuf, broker);
     const verify = packageSandbox({
       timeoutMs: config.upload.verifyTimeoutSeconds * 1000,
       memoryBytes: config.upload.verifyMemoryMiB * 1024 * 1024,
@@ -209,6 +215,10 @@ export async function startServer({ config, log, now = systemNow, onFatal }: Ser
       DEFAULT_POLICY,
       now,
     );
+    const served = {
+      releasedObject: async (sha256: string) => publication.smallTarget(sha256) ?? releases.releasedObject(sha256),
+    };
+    const objects = new ObjectAccess(served, blobs, () => performance.now());
     const assignments = new AssignmentService(devices, releases, publication, now);
     await publication.publishAll();
     await revocations.publish();
@@ -225,6 +235,7 @@ export async function startServer({ config, log, now = systemNow, onFatal }: Ser
           trustRoutes(scope, trustAdministration(tuf, publication));
           deviceRoutes(scope, { devices, received, pictures, revocations, assignments });
           enrollmentRoutes(scope, enrollment);
+          objectRoutes(scope, objects, tls === null ? {} : { device: true });
         },
         open: (scope) => tufFileRoutes(scope, () => tuf.metadata()),
         health: async () => ({
@@ -232,6 +243,7 @@ export async function startServer({ config, log, now = systemNow, onFatal }: Ser
             () => true,
             () => false,
           ),
+          broker: broker.state,
           connections: broker.connections,
           chunks: publication.chunkCount,
           tuf: { ...tuf.versions(), waiting: tuf.waiting(), warnings: tuf.warnings() },
@@ -246,21 +258,21 @@ export async function startServer({ config, log, now = systemNow, onFatal }: Ser
     const https = await listen(pki.httpsOptions(access), config.https);
     ports.https = https.port;
     const http = await listen(null, config.http);
-    const watchTrust = trustWatch(tuf, log, now);
-    watchTrust();
+    const watch = trustWatch(tuf, log, now);
+    watch();
     const maintenance = new Maintenance(publication, ingest, received, tokens, config.retention, log, now, async () => {
-      watchTrust();
+      watch();
       const graceMs = config.tls.renewalGraceDays * 86_400_000;
       await certificates.dropExpired(new Date(now().getTime() - graceMs));
       if (!(await pki.certificate.renew(now()))) return;
-      broker.setCredentials(pki.certificate.credentials);
+      await broker.setCredentials(pki.certificate.credentials);
       (https.server as HttpsServer).setSecureContext(pki.secureContext());
       log.info({}, "the server's certificate was renewed");
     });
     const urls = {
       http: config.http.publicUrl ?? `http://${urlHost(config.http.host)}:${http.port}`,
       https: config.https.publicUrl ?? `https://${urlHost(config.https.host)}:${https.port}`,
-      mqtt: `mqtt://${urlHost(config.mqtt.host)}:${ports.plain}`,
+      mqtt: config.mqtt.broker?.url ?? `mqtt://${urlHost(config.mqtt.host)}:${ports.plain}`,
       mqtts: config.mqtts.publicUrl ?? `mqtts://${urlHost(config.mqtts.host)}:${ports.secure}`,
     };
     maintenance.start();

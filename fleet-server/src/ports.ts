@@ -13,6 +13,8 @@ export interface ObjectStore {
   put(sha256: string, bytes: Readable | Buffer): Promise<void>;
   /** Throws ObjectMissingError. */
   get(sha256: string): Promise<Buffer>;
+  /** A part of an object as a stream, bytes. Throws ObjectMissingError. */
+  read(sha256: string, part: { offset: number; length: number }): Promise<Readable>;
   /** Yields these parts of an object, bytes; one that reaches past its end comes shorter. */
   pieces(sha256: string, places: readonly { offset: number; length: number }[]): AsyncIterable<Buffer>;
   delete(sha256: string): Promise<void>;

@@ -14,7 +14,7 @@ import { parse } from 'yaml';
 import { runGoldenFrames } from '../dist/package/golden-test.js';
 import { openPackageDirectory } from '../dist/package/package.js';
 import { loadModel } from '../dist/runtime/load-model.js';
-import { chooseCrops, chooseStills } from './zoo/golden-frames.mjs';
+import { chooseCrops, chooseStills, fitStills } from './zoo/golden-frames.mjs';
 import { readNetwork, sibling } from './zoo/network.mjs';
 import { figuresOf, install, withMetrics, writeGolden, writeManifest, writePackage } from './zoo/package-folder.mjs';
 import { crops, readJson, stills, vigieModels, zoo } from './zoo/places.mjs';
@@ -74,7 +74,11 @@ async function buildDetector() {
     threshold: Number(values.threshold ?? network.threshold ?? 0.4),
     nms: { iou: Number(values['nms-iou'] ?? network.nmsIou ?? 0.5), perClass: false, maxDetections: 100 },
     pictures: stills,
-    choose: async (directories) => (await chooseStills(directories, stills)).map((file) => [join(stills, file), file]),
+    choose: async (directories) => {
+      const fitted = join(scratch, 'stills');
+      await fitStills(stills, { width: 320, height: 320, resize: 'stretch' }, fitted);
+      return (await chooseStills(directories, fitted)).map((file) => [join(fitted, file), file]);
+    },
   });
   await installAll([fp32, int8, await convert(fp32, network)]);
 }

@@ -1,11 +1,11 @@
-import { createHash } from 'node:crypto';
+import { createHash, randomBytes } from 'node:crypto';
 import { readFile, symlink, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { Value } from '@sinclair/typebox/value';
-import { ReleaseDescriptor } from '@vigie/protocol';
+import { chunkLayout, ReleaseDescriptor } from '@vigie/protocol';
 import { describe, expect, it } from 'vitest';
-import { chunksOf, describePackage } from '../src/package/descriptor.js';
-import { packageDigest } from '../src/package/digest.js';
+import { chunksOf, describePackage, partsOf } from '../src/package/descriptor.js';
+import { packageDigest, sha256Hex } from '../src/package/digest.js';
 import { openPackageDirectory } from '../src/package/package.js';
 import { folderOf, packageFiles } from './package-fixture.js';
 
@@ -96,8 +96,8 @@ describe('openPackageDirectory', () => {
 });
 
 describe('describePackage', () => {
-  it('lists files with the hashes of their 64 KiB chunks', async () => {
-    const model = Buffer.alloc(150_000, 7);
+  it('lists files with their chunks, cut by content', async () => {
+    const model = randomBytes(150_000);
     const folder = await folderOf(packageFiles(model));
     const open = await openPackageDirectory(folder);
     const descriptor = await describePackage(open, (path) => readFile(join(folder, path)));
@@ -105,8 +105,27 @@ describe('describePackage', () => {
     expect(descriptor.digest).toBe(open.digest);
     const file = descriptor.files.find(({ path }) => path === 'model.onnx')!;
     expect(file.chunks).toEqual(chunksOf(model).map((chunk) => chunk.sha256));
-    expect(chunksOf(model).map((chunk) => chunk.bytes.length)).toEqual([65_536, 65_536, 18_928]);
-    expect(Buffer.concat(chunksOf(model).map((chunk) => chunk.bytes))).toEqual(model);
+    expect(file.chunks.length).toBeGreaterThan(2);
+    const layout = chunkLayout(file);
+    expect(Buffer.concat(layout.map(({ offset, length }) => model.subarray(offset, offset + length)))).toEqual(model);
+    for (const { sha256, offset, length } of layout)
+      expect(sha256Hex(model.subarray(offset, offset + length))).toBe(sha256);
+  });
+
+  it('carries the thresholds by which the release wants to be judged', async () => {
+    const folder = await folderOf(packageFiles(undefined, { extra: 'trial: { maxLatencyRatio: 1.5 }' }));
+    const open = await openPackageDirectory(folder);
+    const descriptor = await describePackage(open, (path) => readFile(join(folder, path)));
+    expect(descriptor.trial).toEqual({ maxLatencyRatio: 1.5 });
+    expect(await codeOf(await folderOf(packageFiles(undefined, { extra: 'trial: { maxLatency: 1.5 }' })))).toBe(
+      'MANIFEST_INVALID',
+    );
+  });
+
+  it('cuts metadata into as few pieces as there can be', () => {
+    const bytes = randomBytes(150_000);
+    expect(partsOf(bytes).map((part) => part.bytes.length)).toEqual([65_536, 65_536, 18_928]);
+    expect(Buffer.concat(partsOf(bytes).map((part) => part.bytes))).toEqual(bytes);
   });
 
   it('notices a file that changed after it was opened', async () => {

@@ -4,11 +4,11 @@ import { createServer as createHttpsServer, type Server as HttpsServer } from 'n
 import type { AddressInfo } from 'node:net';
 import { join } from 'node:path';
 import { createServer as createTlsServer, type Server } from 'node:tls';
-import { describePackage } from '@vigie/models/package/descriptor';
+import { chunksOf, describePackage } from '@vigie/models/package/descriptor';
 import { sha256Hex } from '@vigie/models/package/digest';
 import { openPackageDirectory } from '@vigie/models/package/package';
 import {
-  CHUNK_BYTES,
+  ANY_HARDWARE_CLASS,
   chunkTopic,
   type Desired,
   decodeMessage,
@@ -21,12 +21,10 @@ import {
   type Reported,
   releaseTargetPath,
   sealEnvelope,
-  TUF_INDEX_TOPIC,
-  tufTopic,
 } from '@vigie/protocol';
 import { Aedes } from 'aedes';
 import { TestAuthority } from '../../agent/test/test-authority.js';
-import { metadataHead, newTufKey, signMetadata, type TufKey } from './tuf-forge.js';
+import { ForgedTuf, forgeCertificate, forgeServerKeys, type TufLie } from './forged-tuf.js';
 
 export interface ForgedRelease {
   descriptor: ReleaseDescriptor;
@@ -46,11 +44,11 @@ export class ForgedFleet {
   readonly #sockets: Server;
   readonly #https: HttpsServer;
   readonly #authority: TestAuthority;
-  readonly #desiredKey: KeyObject;
-  readonly #keys: Record<'root' | 'targets' | 'snapshot' | 'timestamp', TufKey>;
-  readonly #targets: Record<string, { length: number; hashes: { sha256: string } }> = {};
+  readonly tuf = new ForgedTuf();
+  /** Signs desired states; the board knows it from its enrolment. */
+  #desiredKey: KeyObject;
+  readonly #enrolledKey: KeyObject;
   readonly #chunks = new Map<string, Buffer>();
-  #version = 0;
   #generation = 0;
 
   private constructor(broker: Aedes, authority: TestAuthority, server: { key: string; cert: string }) {
@@ -70,7 +68,7 @@ export class ForgedFleet {
       });
     });
     this.#desiredKey = generateKeyPairSync('ed25519').privateKey;
-    this.#keys = { root: newTufKey(), targets: newTufKey(), snapshot: newTufKey(), timestamp: newTufKey() };
+    this.#enrolledKey = this.#desiredKey;
     broker.on('publish', (packet, client) => {
       if (client === null || packet.topic !== deviceTopic(this.deviceId, 'reported')) return;
       const decoded = decodeMessage('reported', packet.payload as Buffer);
@@ -100,20 +98,17 @@ export class ForgedFleet {
     return `a-token-that-nobody-checks.${this.#authority.fingerprint}`;
   }
 
-  /** Puts a package (a folder) on offer: chunks, descriptor, target. */
-  async publish(directory: string): Promise<ForgedRelease> {
+  /** Puts a package (a folder) on offer: chunks, descriptor, target, and the gate's certificate for these classes. */
+  async publish(directory: string, classes: readonly string[] = [ANY_HARDWARE_CLASS]): Promise<ForgedRelease> {
     const open = await openPackageDirectory(directory);
     const descriptor = await describePackage(open, (path) => readFile(join(directory, path)));
     const chunks: string[] = [];
     for (const { path } of descriptor.files) {
-      const bytes = await readFile(join(directory, path));
-      for (let at = 0; at < bytes.length; at += CHUNK_BYTES) {
-        chunks.push(await this.#putChunk(bytes.subarray(at, at + CHUNK_BYTES)));
-      }
+      for (const { bytes } of chunksOf(await readFile(join(directory, path)))) chunks.push(await this.#putChunk(bytes));
     }
-    const text = Buffer.from(JSON.stringify(descriptor));
-    const sha256 = await this.#putChunk(text);
-    this.#targets[releaseTargetPath(descriptor.name, descriptor.version)] = { length: text.length, hashes: { sha256 } };
+    const path = releaseTargetPath(descriptor.name, descriptor.version);
+    await this.#list(this.tuf.targets, { path, bytes: Buffer.from(JSON.stringify(descriptor)) });
+    await this.#list(this.tuf.certificates, forgeCertificate(descriptor.digest, classes));
     await this.publishTuf();
     return { descriptor, chunks };
   }
@@ -125,46 +120,56 @@ export class ForgedFleet {
     await this.#retain(chunkTopic(sha256), bytes);
   }
 
+  /** Puts the true bytes of another chunk in a chunk's place. */
+  async swapChunk(sha256: string, other: string): Promise<void> {
+    await this.#retain(chunkTopic(sha256), this.#chunks.get(other)!);
+  }
+
+  /** Takes a package's certificate from the gate; the publisher lists one himself or not. */
+  async uncertify(digest: string, byPublisher: boolean): Promise<void> {
+    const certificate = forgeCertificate(digest, [ANY_HARDWARE_CLASS]);
+    delete this.tuf.certificates[certificate.path];
+    if (byPublisher) await this.#list(this.tuf.targets, certificate);
+    else delete this.tuf.targets[certificate.path];
+    await this.publishTuf();
+  }
+
+  /** Another key signs desired states from now on, and the publisher lists only that one; returns the old key. */
+  async replaceDesiredKey(): Promise<KeyObject> {
+    const old = this.#desiredKey;
+    this.#desiredKey = generateKeyPairSync('ed25519').privateKey;
+    await this.#list(this.tuf.targets, forgeServerKeys([publicPem(this.#desiredKey)]));
+    await this.publishTuf();
+    return old;
+  }
+
   /** Puts the true chunk back. */
   async mendChunk(sha256: string): Promise<void> {
     await this.#retain(chunkTopic(sha256), this.#chunks.get(sha256)!);
   }
 
-  /** New versions of targets, snapshot and timestamp. With `targetsSigner` a foreign key signs targets in the true key's name. */
-  async publishTuf({ targetsSigner }: { targetsSigner?: TufKey } = {}): Promise<void> {
-    this.#version += 1;
-    const version = this.#version;
-    const { targets, snapshot, timestamp } = this.#keys;
-    const signedTargets = { ...metadataHead('targets', version), targets: { ...this.#targets } };
-    const bytes = {
-      targets: signMetadata(signedTargets, targetsSigner ?? targets, targets.keyid),
-      snapshot: signMetadata({ ...metadataHead('snapshot', version), meta: { 'targets.json': { version } } }, snapshot),
-      timestamp: signMetadata(
-        { ...metadataHead('timestamp', version), meta: { 'snapshot.json': { version } } },
-        timestamp,
-      ),
-    };
-    await this.#retain(tufTopic('root', 1), Buffer.from(this.#rootText()));
-    await this.#retain(tufTopic('targets', version), bytes.targets);
-    await this.#retain(tufTopic('snapshot', version), bytes.snapshot);
-    await this.#retain(tufTopic('timestamp', null), bytes.timestamp);
-    const index = { root: 1, timestamp: version, snapshot: version, targets: version };
-    await this.#retain(TUF_INDEX_TOPIC, encodeMessage('tuf-index', index));
+  /** New versions of targets, certificates, snapshot and timestamp, honest or not. */
+  async publishTuf(lie: TufLie = {}): Promise<void> {
+    for (const [topic, bytes] of this.tuf.publish(lie)) await this.#retain(topic, bytes);
   }
 
-  /** Publishes a desired state, by default signed as it must be; returns its generation. */
-  async desire(release: ReleaseDescriptor, options: { signer?: KeyObject; retry?: boolean } = {}): Promise<number> {
-    this.#generation += 1;
+  /** Publishes a desired state (null: leave it as it is), by default signed as it must be; returns its generation. */
+  async desire(
+    release: ReleaseDescriptor | null,
+    options: { signer?: KeyObject; retry?: boolean; deviceId?: string; generation?: number } = {},
+  ): Promise<number> {
+    if (options.generation === undefined) this.#generation += 1;
+    const generation = options.generation ?? this.#generation;
     const desired: Desired = {
-      deviceId: this.deviceId,
-      generation: this.#generation,
+      deviceId: options.deviceId ?? this.deviceId,
+      generation,
       issuedAt: new Date().toISOString(),
-      release: { name: release.name, version: release.version, digest: release.digest },
+      release: release === null ? null : { name: release.name, version: release.version, digest: release.digest },
       ...(options.retry === undefined ? {} : { retry: options.retry }),
     };
     const envelope = sealEnvelope(PAYLOAD_TYPE.desired, desired, options.signer ?? this.#desiredKey);
     await this.#retain(deviceTopic(this.deviceId, 'desired'), encodeMessage('desired', envelope));
-    return this.#generation;
+    return generation;
   }
 
   async close(): Promise<void> {
@@ -182,28 +187,13 @@ export class ForgedFleet {
       authorities: [this.#authority.certificate],
       mqtt: { url: `mqtts://127.0.0.1:${port}` },
       https: { url: this.httpsUrl },
-      serverKeys: [publicPem(this.#desiredKey)],
-      tufRoot: this.#rootText(),
+      serverKeys: [publicPem(this.#enrolledKey)],
+      tufRoot: this.tuf.firstRoot,
     };
   }
 
-  #root: string | null = null;
-
-  /** Root metadata is signed once: its bytes are what the board begins to trust from. */
-  #rootText(): string {
-    if (this.#root === null) {
-      const keys = Object.values(this.#keys);
-      const signed = {
-        ...metadataHead('root', 1),
-        consistent_snapshot: true,
-        keys: Object.fromEntries(keys.map(({ keyid, entry }) => [keyid, entry])),
-        roles: Object.fromEntries(
-          Object.entries(this.#keys).map(([name, { keyid }]) => [name, { keyids: [keyid], threshold: 1 }]),
-        ),
-      };
-      this.#root = signMetadata(signed, this.#keys.root).toString();
-    }
-    return this.#root;
+  async #list(targets: ForgedTuf['targets'], { path, bytes }: { path: string; bytes: Buffer }): Promise<void> {
+    targets[path] = { length: bytes.length, hashes: { sha256: await this.#putChunk(bytes) } };
   }
 
   async #putChunk(bytes: Buffer): Promise<string> {

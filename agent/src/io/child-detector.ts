@@ -7,7 +7,9 @@ import {
   ANSWER,
   CHILD_FD,
   decodeResult,
+  encodeLoad,
   FRAME_HEADER_BYTES,
+  type LoadRequest,
   type ReadyAnswer,
   type RefusedAnswer,
   writeFrameHeader,
@@ -34,6 +36,17 @@ export class DetectorStartError extends Error {
   }
 }
 
+/** What the child's work beside the live one is told to; see ChildPacer. */
+export interface Pace {
+  /** It has something to do. */
+  begin(): void;
+  /** It waits for more. */
+  rest(): void;
+  /** It is gone, or no longer to be paced. */
+  end(): void;
+}
+
+const UNPACED: Pace = { begin() {}, rest() {}, end() {} };
 const CLOSE_TIMEOUT_MS = 2000;
 
 interface Call {
@@ -41,8 +54,8 @@ interface Call {
   reject(error: Error): void;
 }
 
+/** One inference child: a spare until `load`, then a detector. */
 export class ChildDetector implements Detector {
-  readonly started: Promise<void>;
   readonly #child: ChildProcess;
   readonly #socket: Duplex;
   readonly #options: ChildTimeouts;
@@ -51,6 +64,7 @@ export class ChildDetector implements Detector {
   readonly #reader = new AnswerReader();
   readonly #crashListeners: ((reason: string) => void)[] = [];
   readonly #exited: Promise<void>;
+  #pace: Pace;
   #ready: ReadyAnswer | null = null;
   #call: Call | null = null;
   #idle: (() => void) | null = null;
@@ -59,10 +73,12 @@ export class ChildDetector implements Detector {
   #closing = false;
   #ended: { code: string; reason: string } | null = null;
 
-  constructor(child: ChildProcess, options: ChildTimeouts, promote: (pid: number) => void) {
+  /** `pace`: slows the child down from now until it is promoted or tested; none: it runs freely. */
+  constructor(child: ChildProcess, options: ChildTimeouts, promote: (pid: number) => void, pace: Pace = UNPACED) {
     this.#child = child;
     this.#options = options;
     this.#promote = promote;
+    this.#pace = pace;
     this.#socket = child.stdio[CHILD_FD] as Duplex;
     this.#exited = new Promise((resolve) => {
       child.once('exit', (code, signal) => {
@@ -74,11 +90,29 @@ export class ChildDetector implements Detector {
         resolve();
       });
     });
-    this.started = new Promise((resolve, reject) => {
-      const timer = setTimeout(
-        () => this.#kill('LOAD_TIMEOUT', `no model after ${options.loadTimeoutMs} ms`),
-        options.loadTimeoutMs,
-      );
+    this.#socket.on('data', (chunk: Buffer) => this.#receive(chunk));
+    // The exit of the child says what a broken pipe cannot.
+    this.#socket.on('error', () => {});
+    pace.begin();
+  }
+
+  /** Whether it can still be given something to do. */
+  get alive(): boolean {
+    return this.#ended === null && !this.#closing;
+  }
+
+  /** Settles when the process has ended. */
+  get exited(): Promise<void> {
+    return this.#exited;
+  }
+
+  /** Gives a child its model, once. Resolves when that is loaded and has run once. Rejects with DetectorStartError. */
+  load(request: LoadRequest): Promise<void> {
+    const { loadTimeoutMs } = this.#options;
+    const ended = this.#ended;
+    if (ended !== null) return Promise.reject(new DetectorStartError(ended.code, ended.reason));
+    return new Promise((resolve, reject) => {
+      const timer = setTimeout(() => this.#kill('LOAD_TIMEOUT', `no model after ${loadTimeoutMs} ms`), loadTimeoutMs);
       this.#call = {
         resolve: () => {
           clearTimeout(timer);
@@ -89,10 +123,9 @@ export class ChildDetector implements Detector {
           reject(error);
         },
       };
+      this.#pace.begin();
+      this.#socket.write(encodeLoad(request));
     });
-    this.#socket.on('data', (chunk: Buffer) => this.#receive(chunk));
-    // The exit of the child says what a broken pipe cannot.
-    this.#socket.on('error', () => {});
   }
 
   get digest(): string {
@@ -113,6 +146,9 @@ export class ChildDetector implements Detector {
   get runtime(): string {
     return this.#info.runtime;
   }
+  get threshold(): number {
+    return this.#info.threshold;
+  }
   get pid(): number {
     return this.#child.pid ?? 0;
   }
@@ -131,6 +167,7 @@ export class ChildDetector implements Detector {
     return new Promise((resolve, reject) => {
       this.#call = { resolve, reject };
       this.#armTimer();
+      this.#pace.begin();
       // One gathered write; the kernel copies, nothing here does.
       this.#socket.cork();
       this.#socket.write(this.#header);
@@ -140,7 +177,13 @@ export class ChildDetector implements Detector {
   }
 
   promote(): void {
+    this.tested();
     if (this.#ended === null) this.#promote(this.pid);
+  }
+
+  tested(): void {
+    this.#pace.end();
+    this.#pace = UNPACED;
   }
 
   kill(reason: string): void {
@@ -156,6 +199,8 @@ export class ChildDetector implements Detector {
 
   async close(): Promise<void> {
     this.#closing = true;
+    // A stopped process would not see the end of its socket.
+    this.tested();
     if (this.#call !== null && this.#ended === null) await new Promise<void>((resolve) => (this.#idle = resolve));
     this.#socket.end();
     const killer = setTimeout(() => this.#child.kill('SIGKILL'), CLOSE_TIMEOUT_MS);
@@ -178,6 +223,8 @@ export class ChildDetector implements Detector {
       this.#kill(this.#ready === null ? code : 'CHILD_DIED', message);
       return;
     }
+    this.#pace.rest();
+    if (kind === ANSWER.warm) return;
     const call = this.#call;
     if (call === null) throw new RangeError('answer without a question');
     if (kind === ANSWER.ready) this.#ready = JSON.parse(body.toString('utf8')) as ReadyAnswer;
@@ -195,6 +242,7 @@ export class ChildDetector implements Detector {
   #end(code: string, reason: string): void {
     if (this.#ended !== null) return;
     this.#ended = { code, reason };
+    this.tested();
     const call = this.#call;
     this.#settle();
     this.#stopTimer();

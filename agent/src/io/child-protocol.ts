@@ -1,23 +1,57 @@
+import type { OpenPackage } from '@vigie/models/package/package';
 import type { Detection } from '@vigie/models/runtime/detection';
 import { type ContentRectangle, WHOLE_FRAME } from '@vigie/models/runtime/frame';
 import type { InferenceResult } from '../ports.js';
 
 /**
  * What the agent and an inference child say to each other on file descriptor 3, one socket both ways, little endian.
- * Agent → child: a frame header, then the planes. Child → agent: an answer header, then its body.
+ * Agent → child: once what to load (its header, then JSON), then frames: a header, then the planes. Child → agent: an
+ * answer header, then its body.
  */
 
 export const CHILD_FD = 3;
 export const FRAME_HEADER_BYTES = 40;
 export const ANSWER_HEADER_BYTES = 8;
+export const LOAD_HEADER_BYTES = 8;
 /** Larger frames or answers are a fault of the other side, bytes. */
 export const MAX_FRAME_BYTES = 64 * 1024 * 1024;
 export const MAX_ANSWER_BYTES = 1024 * 1024;
+/** A manifest, its labels and the list of its files, as JSON. */
+const MAX_LOAD_BYTES = 8 * 1024 * 1024;
 
 const FRAME_MAGIC = 0x31464756; // "VGF1"
+const LOAD_MAGIC = 0x314c4756; // "VGL1"
 
-/** Kinds of answers: the first is `ready` or `refused`, then one `result` per frame. */
-export const ANSWER = { ready: 1, refused: 2, result: 3 } as const;
+/** Kinds of answers: `warm` of a spare child, then `ready` or `refused`, then one `result` per frame. */
+export const ANSWER = { ready: 1, refused: 2, result: 3, warm: 4 } as const;
+
+/** What a child is to load. */
+export interface LoadRequest {
+  /** Folder of an unpacked package. */
+  directory: string;
+  /**
+   * What the agent has found in the folder when it checked all of it: the child then reads the model file only, and
+   * checks its hash against this manifest. Null: the child checks the folder itself.
+   */
+  open: OpenPackage | null;
+}
+
+/** A request with its header. */
+export function encodeLoad(request: LoadRequest): Buffer {
+  const json = Buffer.from(JSON.stringify(request), 'utf8');
+  const message = Buffer.alloc(LOAD_HEADER_BYTES + json.length);
+  message.writeUInt32LE(LOAD_MAGIC, 0);
+  message.writeUInt32LE(json.length, 4);
+  json.copy(message, LOAD_HEADER_BYTES);
+  return message;
+}
+
+/** Length of the JSON that follows, bytes. Throws RangeError when it is no such header, or too large. */
+export function readLoadHeader(source: Buffer): number {
+  const bytes = source.readUInt32LE(4);
+  if (source.readUInt32LE(0) !== LOAD_MAGIC || bytes > MAX_LOAD_BYTES) throw new RangeError('not a load request');
+  return bytes;
+}
 
 /** First answer of a child that has loaded its model. */
 export interface ReadyAnswer {
@@ -27,6 +61,8 @@ export interface ReadyAnswer {
   precision: string;
   labels: string[];
   runtime: string;
+  /** Score from which a detection counts fully, 0..1. */
+  threshold: number;
 }
 
 /** First and last answer of a child that has not. `code`: a PackageErrorCode, or MODEL_LOAD_FAILED for anything else. */
@@ -84,7 +120,7 @@ export function readFrameHeader(source: Buffer): FrameHeader {
 }
 
 /** A JSON answer with its header. */
-export function encodeJsonAnswer(kind: typeof ANSWER.ready | typeof ANSWER.refused, body: object): Buffer {
+export function encodeJsonAnswer(kind: (typeof ANSWER)['ready' | 'refused' | 'warm'], body: object): Buffer {
   const json = Buffer.from(JSON.stringify(body), 'utf8');
   const answer = Buffer.alloc(ANSWER_HEADER_BYTES + json.length);
   answer.writeUInt32LE(kind, 0);

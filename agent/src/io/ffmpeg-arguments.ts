@@ -136,6 +136,12 @@ export function viewSize(info: SourceInfo, viewWidth: number): { width: number; 
   return { width: even(info.width * factor), height: even(info.height * factor) };
 }
 
+/** Time between two delivered frames, ms; null when the source does not say its rate and none is asked for. */
+export function frameInterval({ fps: limit }: Pick<CaptureOptions, 'fps'>, { fps }: SourceInfo): number | null {
+  const rate = limit === null || fps === null ? (limit ?? fps) : Math.min(limit, fps);
+  return rate === null ? null : 1000 / rate;
+}
+
 /** Where the picture stands inside the model's frame, 0..1: everything when stretched, a part when letterboxed. */
 export function contentRectangle(info: SourceInfo, model: ModelFrameSpec): ContentRectangle {
   const content = contentPixels(info, model);

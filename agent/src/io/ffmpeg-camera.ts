@@ -1,18 +1,15 @@
-import { type ChildProcess, spawn } from 'node:child_process';
-import type { Socket } from 'node:net';
-import type { Camera, CameraState, CapturedFrame, Clock } from '../ports.js';
+import type { Camera, CameraState, CapturedFrame, Clock, ModelFrameSpec } from '../ports.js';
 import {
   type CaptureOptions,
   captureArguments,
-  contentRectangle,
-  MODEL_FD,
+  frameInterval,
   redactCredentials,
   type SourceInfo,
-  VIEW_FD,
   viewSize,
 } from './ffmpeg-arguments.js';
-import { type FramePipe, readFrames } from './frame-pipe.js';
-import { type FramePart, FrameRing } from './frame-ring.js';
+import { FfmpegCapture } from './ffmpeg-capture.js';
+import { FrameFeed, feedShape, modelShape, type Standby } from './frame-feed.js';
+import { readFrames } from './frame-pipe.js';
 import { probeSource } from './source-probe.js';
 import { Watchdog } from './watchdog.js';
 
@@ -21,6 +18,8 @@ export interface FfmpegCameraOptions extends CaptureOptions {
   lossless: boolean;
   /** Silence after which ffmpeg is ended and started again, ms. */
   stallMs: number;
+  /** The source can be opened only once at a time: true for a device (v4l2), false for others by default. */
+  exclusive?: boolean;
 }
 
 export interface FfmpegCameraDependencies {
@@ -32,15 +31,14 @@ export interface FfmpegCameraDependencies {
   readPipe?: typeof readFrames;
 }
 
-const RETRY_FIRST_MS = 1000;
-const RETRY_MAX_MS = 60_000;
+const RETRY_MS = { first: 1000, longest: 60_000 };
 /** A connection that lasted so long was a good one: its end is a new trouble, not the old one going on. */
 const GOOD_CONNECTION_MS = 30_000;
-const KILL_AFTER_MS = 3000;
-/** Frames held at once by the consumer: one waiting, one in detection, one in comparison. */
-const CONSUMER_SLOTS = 3;
-const STDERR_BYTES = 2000;
 const DRAIN_POLL_MS = 20;
+/** A source may begin with a burst of old pictures, from its last key frame on: a second capture is let run so long. */
+const SETTLE_MS = 1000;
+/** A second capture that is not ready by then is given up; the first goes on. */
+const HAND_OVER_LIMIT_MS = 15_000;
 
 /** A camera that is an ffmpeg process, started again with backoff whenever it ends, stalls or cannot be reached. */
 export class FfmpegCamera implements Camera {
@@ -50,26 +48,27 @@ export class FfmpegCamera implements Camera {
   #state: CameraState = { status: 'starting' };
   #onFrame: (frame: CapturedFrame) => void = () => {};
   #onState: (state: CameraState) => void = () => {};
-  #ring: FrameRing | null = null;
-  #ringShape = '';
+  #feed: FrameFeed | null = null;
+  #standby: Standby | null = null;
+  #info: SourceInfo | null = null;
   #view = { width: 2, height: 2 };
   #frameMs: number | null = null;
-  #process: ChildProcess | null = null;
-  #pipes: Partial<Record<FramePart, FramePipe>> = {};
   #sequence = 0;
   #attempt = 0;
   #paused = false;
   #stopped = false;
   #silent = false;
+  /** The capture was ended by us, to start again at once in another size. */
+  #resizing = false;
   #cancelRetry: (() => void) | null = null;
   #abort = new AbortController();
 
   constructor(options: FfmpegCameraOptions, dependencies: FfmpegCameraDependencies) {
-    this.#options = options;
+    this.#options = { ...options, model: { ...options.model } };
     this.#dependencies = dependencies;
     this.#watchdog = new Watchdog(dependencies.clock, options.stallMs, () => {
       this.#silent = true;
-      this.#terminate();
+      void this.#feed?.capture?.terminate();
     });
   }
 
@@ -88,12 +87,7 @@ export class FfmpegCamera implements Camera {
 
   /** ffmpeg's process id while it runs. */
   get pid(): number | null {
-    return this.#process?.pid ?? null;
-  }
-
-  /** Complete frames lost because the consumer held every slot. */
-  get overwritten(): number {
-    return this.#ring?.overwritten ?? 0;
+    return this.#feed?.capture?.pid ?? null;
   }
 
   onState(listener: (state: CameraState) => void): void {
@@ -105,27 +99,44 @@ export class FfmpegCamera implements Camera {
     void this.#connect();
   }
 
+  /**
+   * Model frames shall come in this size and shape from now on; each frame says which it has. A network source is opened a second
+   * time and taken over between two frames once it runs steadily, so that none is missed. An exclusive source is closed and opened
+   * again, which costs about a second of frames. A file keeps its size until it is next started.
+   */
+  useModel(model: ModelFrameSpec): void {
+    if (modelShape(model) === modelShape(this.#options.model)) return;
+    this.#options.model = { ...model };
+    void this.#endStandby();
+    const { source, exclusive = source.kind === 'v4l2' } = this.#options;
+    const capture = this.#feed?.capture ?? null;
+    if (this.#stopped || capture === null || capture.pid === null || this.#info === null) return;
+    if (source.kind === 'file') return;
+    const { width, height } = model;
+    this.#dependencies.log.info({ width, height }, 'the camera changes over to the size of the new model');
+    if (exclusive) {
+      this.#resizing = true;
+      void capture.terminate();
+    } else this.#beginStandby(this.#info);
+  }
+
   pause(): void {
     this.#paused = true;
     this.#watchdog.hold(true);
-    this.#ring?.pause();
+    this.#feed?.ring.pause();
   }
 
   resume(): void {
     this.#paused = false;
     this.#watchdog.hold(false);
-    this.#ring?.resume();
+    this.#feed?.ring.resume();
   }
 
   async stop(): Promise<void> {
     this.#stopped = true;
     this.#cancelRetry?.();
     this.#abort.abort();
-    const running = this.#process;
-    if (running === null) return;
-    const exited = new Promise<void>((resolve) => running.once('exit', () => resolve()));
-    this.#terminate();
-    await exited;
+    await Promise.all([this.#endStandby(), this.#feed?.capture?.terminate()]);
   }
 
   #become(state: CameraState): void {
@@ -142,92 +153,135 @@ export class FfmpegCamera implements Camera {
   }
 
   #capture(info: SourceInfo): void {
-    const { clock, log } = this.#dependencies;
-    const ring = this.#prepareRing(info);
-    const fps = limitedRate(this.#options.fps, info.fps);
-    this.#frameMs = fps === null ? null : 1000 / fps;
-    const startedAt = clock.now();
-    const child = spawn('ffmpeg', captureArguments(this.#options, info), {
-      stdio: ['ignore', 'ignore', 'pipe', 'pipe', 'pipe'],
-    });
-    this.#process = child;
+    const feed = this.#prepareFeed(info);
+    this.#frameMs = frameInterval(this.#options, info);
+    this.#info = info;
     this.#silent = false;
-    let errors = '';
-    child.stderr?.on('data', (chunk: Buffer) => {
-      errors = (errors + chunk.toString('utf8')).slice(-STDERR_BYTES);
-    });
-    const readPipe = this.#dependencies.readPipe ?? readFrames;
-    this.#pipes = {
-      model: readPipe(child.stdio[MODEL_FD] as Socket, 'model', ring),
-      view: readPipe(child.stdio[VIEW_FD] as Socket, 'view', ring),
-    };
+    this.#run(feed, info);
     this.#watchdog.start();
+    const { log } = this.#dependencies;
     log.info({ source: redactCredentials(this.#options.source.url), ...info, view: this.#view }, 'capture started');
-    const ended = (reason: string, cleanly: boolean) => {
-      if (this.#process !== child) return;
-      this.#process = null;
-      this.#watchdog.stop();
-      if (this.#stopped) this.#closePipes();
-      if (this.#stopped) return;
-      if (clock.now() - startedAt > GOOD_CONNECTION_MS) this.#attempt = 0;
-      const finished = cleanly && this.#options.source.kind === 'file' && !this.#options.loop;
-      if (finished) void this.#finish();
-      else this.#retry(this.#silent ? `no frame for ${this.#options.stallMs / 1000} s` : reason);
-    };
-    child.once('error', (error: NodeJS.ErrnoException) => {
-      ended(error.code === 'ENOENT' ? 'ffmpeg is not installed' : error.message, false);
+  }
+
+  #run(feed: FrameFeed, info: SourceInfo): void {
+    const { clock, readPipe = readFrames } = this.#dependencies;
+    const startedAt = clock.now();
+    const capture = new FfmpegCapture({
+      clock,
+      arguments: captureArguments(this.#options, info),
+      ring: feed.ring,
+      readPipe,
+      onEnd: (reason, cleanly) => {
+        if (feed === this.#standby?.feed) this.#giveUpStandby(reason);
+        else if (feed !== this.#feed || feed.capture !== capture) capture.closePipes();
+        else this.#ended(capture, clock.now() - startedAt > GOOD_CONNECTION_MS, reason, cleanly);
+      },
     });
-    child.once('exit', (code, signal) => {
-      const line = redactCredentials(errors.trim().split('\n').at(-1) ?? '').slice(0, 300);
-      ended(line || `ffmpeg ended (${signal ?? `exit ${code}`})`, code === 0);
-    });
+    feed.capture = capture;
+  }
+
+  #ended(capture: FfmpegCapture, wasGood: boolean, reason: string, cleanly: boolean): void {
+    this.#watchdog.stop();
+    if (this.#stopped) {
+      capture.closePipes();
+      return;
+    }
+    if (wasGood) this.#attempt = 0;
+    if (this.#standby !== null && this.#standby.since !== null) {
+      capture.closePipes();
+      this.#takeOver(this.#standby);
+      return;
+    }
+    void this.#endStandby();
+    const finished = cleanly && this.#options.source.kind === 'file' && !this.#options.loop;
+    if (this.#resizing && this.#info !== null) {
+      this.#resizing = false;
+      capture.closePipes();
+      this.#capture(this.#info);
+    } else if (finished) void this.#finish(capture);
+    else this.#retry(this.#silent ? `no frame for ${this.#options.stallMs / 1000} s` : reason);
   }
 
   /** Slots are kept over reconnects; another size makes new ones. */
-  #prepareRing(info: SourceInfo): FrameRing {
-    const { model, lossless, viewWidth } = this.#options;
-    const view = viewSize(info, viewWidth);
-    const content = contentRectangle(info, model);
-    const shape = JSON.stringify([view, content]);
-    if (this.#ring !== null && this.#ringShape === shape) {
-      this.#ring.restart();
-      return this.#ring;
+  #prepareFeed(info: SourceInfo): FrameFeed {
+    const { model, viewWidth } = this.#options;
+    if (this.#feed?.shape === feedShape(info, model, viewWidth)) {
+      this.#feed.ring.restart();
+      return this.#feed;
     }
-    const ring = new FrameRing({
-      modelBytes: 3 * model.width * model.height,
-      viewBytes: (view.width * view.height * 3) / 2,
-      consumerSlots: CONSUMER_SLOTS,
-      lossless,
-      content,
-      now: this.#dependencies.clock.now,
-      nextSequence: () => {
-        this.#sequence += 1;
-        return this.#sequence;
-      },
-      onFrame: (frame) => this.#deliver(ring, frame),
-      onRoom: (part) => this.#pipes[part]?.wake(),
-    });
-    this.#ring = ring;
-    this.#ringShape = shape;
-    this.#view = view;
-    if (this.#paused) ring.pause();
-    return ring;
+    const feed = this.#newFeed(info);
+    this.#feed = feed;
+    this.#view = viewSize(info, viewWidth);
+    if (this.#paused) feed.ring.pause();
+    return feed;
   }
 
-  #deliver(ring: FrameRing, frame: CapturedFrame): void {
-    if (ring !== this.#ring || this.#stopped) {
+  #newFeed(info: SourceInfo): FrameFeed {
+    return new FrameFeed({
+      info,
+      capture: this.#options,
+      now: this.#dependencies.clock.now,
+      // Only frames of the feed that counts are numbered: nobody misses those of a second one.
+      nextSequence: (feed) => {
+        if (feed === this.#feed) this.#sequence += 1;
+        return this.#sequence;
+      },
+      onFrame: (feed, frame) => this.#deliver(feed, frame),
+    });
+  }
+
+  #deliver(feed: FrameFeed, frame: CapturedFrame): void {
+    const { clock } = this.#dependencies;
+    const standby = this.#standby;
+    if (feed === standby?.feed) standby.since ??= clock.now();
+    if (feed !== this.#feed || this.#stopped) {
       frame.release();
       return;
     }
     this.#watchdog.feed();
     if (this.#state.status !== 'streaming') this.#become({ status: 'streaming', ...this.#view });
     this.#onFrame(frame);
+    // Right after a frame of the first capture the next one of the second is no further away than the camera's own pace.
+    const settled = standby !== null && standby.since !== null && clock.now() - standby.since >= SETTLE_MS;
+    if (settled) this.#takeOver(standby);
+  }
+
+  #beginStandby(info: SourceInfo): void {
+    const feed = this.#newFeed(info);
+    const giveUp = () => this.#giveUpStandby('not ready in time');
+    this.#standby = { feed, since: null, cancelLimit: this.#dependencies.clock.after(HAND_OVER_LIMIT_MS, giveUp) };
+    this.#run(feed, info);
+  }
+
+  #takeOver({ feed, cancelLimit }: Standby): void {
+    cancelLimit();
+    const before = this.#feed?.capture;
+    this.#standby = null;
+    this.#feed = feed;
+    this.#silent = false;
+    this.#watchdog.start();
+    void before?.terminate();
+    const { width, height } = this.#options.model;
+    this.#dependencies.log.info({ width, height }, 'capture taken over in the size of the new model');
+  }
+
+  #giveUpStandby(reason: string): void {
+    const { width, height } = this.#options.model;
+    this.#dependencies.log.warn({ reason, width, height }, 'the size of the new model comes with the next reconnect');
+    void this.#endStandby();
+  }
+
+  #endStandby(): Promise<void> | undefined {
+    const standby = this.#standby;
+    this.#standby = null;
+    standby?.cancelLimit();
+    return standby?.feed.capture?.terminate();
   }
 
   /** The file is over once its last frames, which may still stand in the pipes and the ring, have been dealt with. */
-  async #finish(): Promise<void> {
-    await Promise.all(Object.values(this.#pipes).map((pipe) => pipe.ended));
-    while (!this.#stopped && this.#ring?.idle === false) {
+  async #finish(capture: FfmpegCapture): Promise<void> {
+    await capture.drained();
+    while (!this.#stopped && this.#feed?.ring.idle === false) {
       await new Promise<void>((resolve) => this.#dependencies.clock.after(DRAIN_POLL_MS, resolve));
     }
     if (!this.#stopped) this.#become({ status: 'ended' });
@@ -235,30 +289,12 @@ export class FfmpegCamera implements Camera {
 
   #retry(reason: string): void {
     const { clock, log, random } = this.#dependencies;
-    this.#closePipes();
-    const backoff = Math.min(RETRY_MAX_MS, RETRY_FIRST_MS * 2 ** Math.min(this.#attempt, 10));
+    this.#feed?.capture?.closePipes();
+    const backoff = Math.min(RETRY_MS.longest, RETRY_MS.first * 2 ** Math.min(this.#attempt, 10));
     const nextAttemptInMs = Math.round(backoff * (0.75 + 0.5 * random()));
     this.#attempt += 1;
     this.#become({ status: 'retrying', attempt: this.#attempt, nextAttemptInMs, reason });
     log.warn({ reason, attempt: this.#attempt, nextAttemptInMs }, 'camera gave no frames, trying again');
     this.#cancelRetry = clock.after(nextAttemptInMs, () => void this.#connect());
   }
-
-  #closePipes(): void {
-    for (const pipe of Object.values(this.#pipes)) pipe.close();
-    this.#pipes = {};
-  }
-
-  #terminate(): void {
-    const running = this.#process;
-    if (running === null) return;
-    running.kill('SIGTERM');
-    const cancel = this.#dependencies.clock.after(KILL_AFTER_MS, () => running.kill('SIGKILL'));
-    running.once('exit', cancel);
-  }
-}
-
-function limitedRate(limit: number | null, source: number | null): number | null {
-  if (limit === null || source === null) return limit ?? source;
-  return Math.min(limit, source);
 }

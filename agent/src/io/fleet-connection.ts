@@ -1,4 +1,3 @@
-import type { KeyObject } from 'node:crypto';
 import { join } from 'node:path';
 import {
   type Command,
@@ -13,16 +12,21 @@ import {
 import type { Clock } from '../ports.js';
 import { CommandGate } from '../update/commands.js';
 import type { Log, ReleaseSource } from '../update/ports.js';
+import type { ServerKeyring } from '../update/server-keyring.js';
 import type { UpdateStatus } from '../update/status.js';
+import type { BelievedTime } from '../update/trusted-time.js';
 import { CertificateRenewal } from './certificate-renewal.js';
+import type { FileSystem } from './file-system.js';
 import { FleetHttps } from './fleet-https.js';
-import { CurrentIdentity, type Identity, trustedKeysOf, tufDirectory } from './identity.js';
+import { FleetTrust, type FleetTrustOptions } from './fleet-trust.js';
+import { CurrentIdentity, type Identity } from './identity.js';
 import { MqttLink } from './mqtt-link.js';
 import { Outbox, type OutboxKind } from './outbox.js';
-import { TufClient } from './tuf-client.js';
 
 /** How often an unchanged report is published again, ms. */
 const REPORT_EVERY_MS = 10_000;
+/** How long to wait for a disk that failed at the start, ms. */
+const DISK_RETRY_MS = 5000;
 
 export interface FleetConnectionOptions {
   identity: Identity;
@@ -30,12 +34,16 @@ export interface FleetConnectionOptions {
   dataDirectory: string;
   clock: Clock;
   log: Log;
+  /** The machine's disk when absent. */
+  files?: FileSystem;
   agentVersion: string;
   hardwareClass: string;
   /** The newest picture as JPEG; null when there is none. */
   takeSnapshot?(): Promise<Uint8Array | null>;
   messageTimeoutMs?: number;
   resendMs?: number;
+  /** For tests. */
+  trust?: Pick<FleetTrustOptions, 'timing' | 'synchronised'>;
 }
 
 /** What the fleet's messages are handed to. */
@@ -54,10 +62,11 @@ export class FleetConnection {
   readonly https: FleetHttps;
   readonly outbox: Outbox;
   readonly releases: ReleaseSource;
-  readonly trustedKeys: readonly KeyObject[];
+  readonly trustedKeys: ServerKeyring;
   readonly deviceId: string;
   private readonly commands: CommandGate;
   private readonly renewal: CertificateRenewal;
+  private readonly trust: FleetTrust;
   private listener: FleetListener | null = null;
   private sequence = 0;
   private telemetrySequence = 0;
@@ -67,38 +76,61 @@ export class FleetConnection {
   constructor(private readonly options: FleetConnectionOptions) {
     const { identity, bootId, clock, log, dataDirectory } = options;
     this.deviceId = identity.deviceId;
-    this.trustedKeys = trustedKeysOf(identity);
-    this.commands = new CommandGate(identity.deviceId, this.trustedKeys);
     const current = new CurrentIdentity(identity, dataDirectory);
     const credentials = () => current.value;
     this.link = new MqttLink({ url: identity.mqtt.url, credentials, deviceId: identity.deviceId, bootId, log });
     this.https = new FleetHttps({ baseUrl: identity.https.url, credentials });
-    this.renewal = new CertificateRenewal({ current, https: this.https, clock, now: () => this.trustedNow(), log });
     this.outbox = new Outbox({
       directory: join(dataDirectory, 'outbox'),
       bootId,
       clock,
       log,
+      files: options.files,
       resendMs: options.resendMs,
       connected: () => this.link.connected,
       send: (kind, message) => this.send(kind, message),
     });
-    this.releases = new TufClient({
-      link: this.link,
-      directory: tufDirectory(dataDirectory),
-      enrolledRoot: identity.tufRoot,
-      now: () => this.trustedNow(),
-      log,
-      timeoutMs: options.messageTimeoutMs,
+    this.trust = new FleetTrust({
+      ...{ link: this.link, identity, dataDirectory, clock, log },
+      https: { url: identity.https.url, get: (url, request) => this.https.request(url, request) },
+      hardwareClass: options.hardwareClass,
+      random: Math.random,
+      files: options.files,
+      ...options.trust,
+      timing: { messageMs: options.messageTimeoutMs, ...options.trust?.timing },
     });
+    this.releases = this.trust.releases;
+    this.trustedKeys = this.trust.keyring;
+    this.commands = new CommandGate(identity.deviceId, this.trustedKeys);
+    this.renewal = new CertificateRenewal({ current, https: this.https, clock, now: () => this.trustedNow().ms, log });
   }
 
-  /** Connects, and hears from then on. */
+  /**
+   * Connects, and hears from then on. A disk that fails does not end the start, for the board must see: then it connects
+   * later, when the disk is back.
+   */
   async start(listener: FleetListener): Promise<void> {
     this.listener = listener;
+    try {
+      await this.outbox.open();
+      await this.trust.open();
+      await this.connect(listener);
+    } catch (error) {
+      const { log, clock } = this.options;
+      log.error({ err: (error as Error).message, waitMs: DISK_RETRY_MS }, 'no connection without a disk; tried again');
+      this.cancelTimer = clock.after(DISK_RETRY_MS, () => void this.start(listener));
+    }
+  }
+
+  private async connect(listener: FleetListener): Promise<void> {
     const { deviceId, link } = this;
-    await link.subscribe(deviceTopic(deviceId, 'desired'), (bytes) => listener.desired(bytes));
-    await link.subscribe(deviceTopic(deviceId, 'commands'), (bytes) => this.command(bytes));
+    await link.subscribe(deviceTopic(deviceId, 'desired'), (bytes) => {
+      this.trust.judge('desired', bytes, () => listener.desired(bytes));
+    });
+    await link.subscribe(deviceTopic(deviceId, 'commands'), (bytes) => {
+      this.trust.judge('commands', bytes, () => this.command(bytes));
+    });
+    await this.trust.start();
     await link.subscribe(deviceTopic(deviceId, 'acks'), (bytes) => {
       const ack = decodeMessage('acks', bytes);
       if (ack.ok) this.outbox.acknowledge(ack.message);
@@ -153,6 +185,7 @@ export class FleetConnection {
 
   async close(): Promise<void> {
     this.cancelTimer();
+    await this.trust.close();
     await this.outbox.settled();
     await this.link.stop();
     await this.renewal.stop();
@@ -160,9 +193,10 @@ export class FleetConnection {
     await this.outbox.close();
   }
 
-  /** A board without a clock of its own believes the newest moment that was signed. */
-  private trustedNow(): number {
-    return Math.max(this.options.clock.wall(), this.listener?.newestIssuedAt ?? 0);
+  /** What an accepted desired state proves counts before anything is judged by the time. */
+  trustedNow(): BelievedTime {
+    this.trust.prove(this.listener?.newestIssuedAt ?? 0);
+    return this.trust.now();
   }
 
   private arm(): void {
@@ -181,35 +215,43 @@ export class FleetConnection {
   }
 
   private reported(status: UpdateStatus, sequence: number): Reported {
-    const { bootId, clock, agentVersion, hardwareClass } = this.options;
-    const { generation, phase, error, active, candidate, swap, progress } = status;
+    const { bootId, agentVersion, hardwareClass } = this.options;
+    const time = this.trustedNow();
+    const { generation, phase, error, active, candidate, swap, progress, delivery } = status;
+    const { plan, agreement, retry } = status;
     return {
       bootId,
       sequence,
-      at: new Date(clock.wall()).toISOString(),
+      at: new Date(time.ms).toISOString(),
       generation,
       phase,
       active,
       candidate,
       error: error === null ? null : { code: error.code, message: error.message.slice(0, 500) },
       ...(swap === null ? {} : { swap }),
+      ...(plan === undefined ? {} : { plan }),
+      ...(agreement === undefined ? {} : { agreement }),
+      ...(retry === undefined ? {} : { retry }),
       ...(progress === null ? {} : { progress }),
+      ...(time.trusted ? {} : { timeTrusted: false }),
+      ...(delivery === undefined ? {} : { delivery }),
       agentVersion,
       hardwareClass,
     };
   }
 
   private command(bytes: Uint8Array): void {
-    const opened = this.commands.open(bytes, this.trustedNow());
+    const opened = this.commands.open(bytes, this.trustedNow().ms);
     if (!opened.ok) {
       this.options.log.warn({ reason: opened.reason }, 'command ignored');
       return;
     }
     const { command } = opened;
+    this.trust.prove(Date.parse(command.issuedAt));
     this.perform(command)
       .catch((error: Error) => ({ ok: false, code: 'FAILED', result: error.message.slice(0, 200) }))
       .then((answer) => {
-        const at = new Date(this.options.clock.wall()).toISOString();
+        const at = new Date(this.trust.now().ms).toISOString();
         this.put('replies', { at, commandId: command.id, ...answer });
       });
   }

@@ -11,7 +11,7 @@ function setUp(lossless: boolean) {
   const woken: FramePart[] = [];
   let sequence = 0;
   const ring = new FrameRing({
-    modelBytes: MODEL_BYTES,
+    modelSize: { width: MODEL_BYTES / 3, height: 1 },
     viewBytes: VIEW_BYTES,
     consumerSlots: 2,
     lossless,

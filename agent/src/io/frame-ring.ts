@@ -24,7 +24,8 @@ interface Slot {
 }
 
 export interface FrameRingOptions {
-  modelBytes: number;
+  /** Width and height of the model's planes, pixels. */
+  modelSize: Readonly<{ width: number; height: number }>;
   viewBytes: number;
   /** Frames the consumer may hold at once: waiting, in detection, in comparison. */
   consumerSlots: number;
@@ -45,6 +46,8 @@ export interface FrameRingOptions {
  */
 export class FrameRing {
   readonly #options: FrameRingOptions;
+  /** Three planes. */
+  readonly #modelBytes: number;
   readonly #window: Slot[] = [];
   readonly #free: Slot[] = [];
   /** Per part: place in the window and bytes already there. */
@@ -58,6 +61,7 @@ export class FrameRing {
 
   constructor(options: FrameRingOptions) {
     this.#options = options;
+    this.#modelBytes = 3 * options.modelSize.width * options.modelSize.height;
     for (let index = 0; index < WINDOW; index += 1) this.#window.push(this.#newSlot());
     for (let index = 0; index < options.consumerSlots; index += 1) this.#free.push(this.#newSlot());
   }
@@ -77,7 +81,7 @@ export class FrameRing {
   /** `bytes` of a part have been written into `target(part)`. Returns whether the part may be read on. */
   advance(part: FramePart, bytes: number): boolean {
     this.#filled[part] += bytes;
-    const size = part === 'model' ? this.#options.modelBytes : this.#options.viewBytes;
+    const size = part === 'model' ? this.#modelBytes : this.#options.viewBytes;
     if (this.#filled[part] === size) {
       this.#filled[part] = 0;
       this.#position[part] += 1;
@@ -137,8 +141,10 @@ export class FrameRing {
   }
 
   #newSlot(): Slot {
-    const { modelBytes, viewBytes } = this.#options;
-    return { model: Buffer.allocUnsafeSlow(modelBytes), view: Buffer.allocUnsafeSlow(viewBytes) };
+    return {
+      model: Buffer.allocUnsafeSlow(this.#modelBytes),
+      view: Buffer.allocUnsafeSlow(this.#options.viewBytes),
+    };
   }
 
   #frame(slot: Slot, sequence: number): CapturedFrame {
@@ -147,6 +153,7 @@ export class FrameRing {
       sequence,
       capturedAt: this.#options.now(),
       model: slot.model,
+      modelSize: this.#options.modelSize,
       view: slot.view,
       content: this.#options.content,
       release: () => {

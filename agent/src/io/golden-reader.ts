@@ -1,24 +1,48 @@
-import { createRequire } from 'node:module';
-import { Worker } from 'node:worker_threads';
+import { readFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { MAX_GOLDEN_PIXELS } from '@vigie/models/package/limits';
+import { PackageError } from '@vigie/models/package/package-error';
+import { decodePlanes, GOLDEN_FORMATS } from '@vigie/models/package/picture';
+import { WHOLE_FRAME } from '@vigie/models/runtime/frame';
 import { InstallError } from '../update/install-error.js';
 import type { GoldenPicture, StoredPackage } from '../update/ports.js';
-import type { GoldenAnswer, GoldenJob } from './golden-worker.js';
+
+const BOUNDS = { maxPixels: MAX_GOLDEN_PIXELS, formats: GOLDEN_FORMATS };
 
 /**
- * Decodes a package's golden frames in a thread of their own: resizing a picture takes 10 to 80 ms of pure computing on
- * a board, and in the agent's thread the live frames would wait for it. Throws InstallError PACKAGE_INVALID.
+ * Decodes a package's golden frames one by one, as they are asked for, in their own size: the inference child brings them
+ * to the model's, as it does with every frame of another size, so the agent's thread, which has live frames to serve, does not.
+ * Each throws InstallError PACKAGE_INVALID.
  */
-export async function readGolden({ directory, open }: StoredPackage): Promise<GoldenPicture[]> {
-  // By the package's own name, so that the compiled worker is found from the sources too (tests).
-  const entry = createRequire(import.meta.url).resolve('@vigie/agent/io/golden-worker');
-  const job: GoldenJob = { directory, input: open.manifest.input, golden: open.manifest.golden };
-  const worker = new Worker(entry, { workerData: job, execArgv: [] });
-  const answer = await new Promise<GoldenAnswer>((resolve, reject) => {
-    worker.once('message', resolve);
-    worker.once('error', reject);
-    worker.once('exit', (code) => reject(new Error(`the decoder of golden frames ended with exit ${code}`)));
-  });
-  if (answer.ok) return answer.pictures;
-  const code = answer.code === 'INTERNAL' ? 'INTERNAL' : 'PACKAGE_INVALID';
-  throw new InstallError(code, `${answer.code}: ${answer.message}`);
+export async function readGolden(stored: StoredPackage): Promise<AsyncIterable<GoldenPicture>> {
+  return decodeAhead(stored);
+}
+
+/** The next picture is decoded (in sharp's thread) while the present one is looked at. */
+async function* decodeAhead({ directory, open }: StoredPackage): AsyncGenerator<GoldenPicture> {
+  const start = (index: number) => {
+    const golden = open.manifest.golden[index];
+    if (golden === undefined) return null;
+    const picture = decode(directory, golden);
+    // Awaited later: until then a failure is nobody's.
+    picture.catch(() => {});
+    return picture;
+  };
+  let next = start(0);
+  for (let index = 1; next !== null; index += 1) {
+    const picture = await next;
+    next = start(index);
+    yield picture;
+  }
+}
+
+async function decode(directory: string, golden: GoldenPicture['golden']): Promise<GoldenPicture> {
+  try {
+    const frame = await decodePlanes(await readFile(join(directory, golden.file)), BOUNDS);
+    return { golden, frame, content: WHOLE_FRAME };
+  } catch (error) {
+    const { message } = error as Error;
+    if (!(error instanceof PackageError)) throw new InstallError('INTERNAL', message, { cause: error });
+    throw new InstallError('PACKAGE_INVALID', `${error.code}: ${golden.file}: ${message}`, { cause: error });
+  }
 }

@@ -1,6 +1,6 @@
 import { readSync, writeSync } from 'node:fs';
 import { parseArgs } from 'node:util';
-import { openPackageDirectory } from '@vigie/models/package/package';
+import type { OpenPackage } from '@vigie/models/package/package';
 import { PackageError } from '@vigie/models/package/package-error';
 import { loadModel } from '@vigie/models/runtime/load-model';
 import {
@@ -9,15 +9,19 @@ import {
   encodeJsonAnswer,
   encodeResult,
   FRAME_HEADER_BYTES,
+  LOAD_HEADER_BYTES,
+  type LoadRequest,
   RESULT_BUFFER_BYTES,
   type ReadyAnswer,
   type RefusedAnswer,
   readFrameHeader,
+  readLoadHeader,
 } from './child-protocol.js';
 
 /**
- * Entry of an inference child: `node inference-main.js --package DIR --threads N --threshold T --floor-ratio R`. It blocks on its socket
- * (it has nothing else to do), reads planes into one buffer that is used for every frame, and ends when the agent does.
+ * Entry of an inference child: `node inference-main.js [--warm] --threads N --threshold T --floor-ratio R`. It blocks on
+ * its socket (it has nothing else to do): first for what to load, then for planes, which are read into one buffer that is
+ * used for every frame. It ends when the agent does. `--warm`: get ONNX Runtime ready before, and say so; a spare waits like that.
  */
 
 /** Fills `target` from the socket; false when the agent is gone. */
@@ -42,11 +46,27 @@ function refuse(error: unknown): void {
   writeFully(encodeJsonAnswer(ANSWER.refused, { code, message } satisfies RefusedAnswer));
 }
 
-async function load(directory: string, options: { threads: number; threshold: number; floorRatio: number }) {
-  const open = await openPackageDirectory(directory);
+/** What to load; null when the agent is gone, or has no use for this spare. */
+function readLoadRequest(): LoadRequest | null {
+  const header = Buffer.alloc(LOAD_HEADER_BYTES);
+  if (!readFully(header)) return null;
+  const json = Buffer.alloc(readLoadHeader(header));
+  return readFully(json) ? (JSON.parse(json.toString('utf8')) as LoadRequest) : null;
+}
+
+/** The whole check brings a YAML parser and schema compilers along: loaded only where nobody has checked before. */
+async function openDirectory(directory: string): Promise<OpenPackage> {
+  const { openPackageDirectory } = await import('@vigie/models/package/package');
+  return openPackageDirectory(directory);
+}
+
+async function load(request: LoadRequest, options: { threads: number; threshold: number; floorRatio: number }) {
+  const { directory } = request;
+  const open = request.open ?? (await openDirectory(directory));
   const { manifest } = open;
   // Never above the package's own threshold: its golden frames are tested with what this child returns.
-  const threshold = Math.min(options.threshold, manifest.thresholds.default) * options.floorRatio;
+  const own = manifest.thresholds.default;
+  const threshold = Math.min(options.threshold, own) * options.floorRatio;
   const model = await loadModel(directory, open, { threshold, threads: options.threads });
   const ready: ReadyAnswer = {
     digest: open.digest,
@@ -55,6 +75,8 @@ async function load(directory: string, options: { threads: number; threshold: nu
     precision: manifest.model.precision,
     labels: open.labels,
     runtime: model.runtime,
+    // 1 stands for "the operator has not named one".
+    threshold: options.threshold < 1 ? options.threshold : own,
   };
   return { model, ready };
 }
@@ -65,15 +87,23 @@ for (const signal of ['SIGINT', 'SIGTERM'] as const) process.on(signal, () => {}
 
 const { values } = parseArgs({
   options: {
-    package: { type: 'string' },
+    warm: { type: 'boolean', default: false },
     threads: { type: 'string', default: '1' },
     threshold: { type: 'string', default: '1' },
     'floor-ratio': { type: 'string', default: '1' },
   },
 });
 
-try {
-  const { model, ready } = await load(values.package ?? '', {
+async function serve(): Promise<void> {
+  if (values.warm) {
+    await import('@vigie/models/runtime/onnx-session');
+    const { warmUpOnnxRuntime } = await import('@vigie/models/runtime/onnx-session-warm-up');
+    await warmUpOnnxRuntime();
+    writeFully(encodeJsonAnswer(ANSWER.warm, {}));
+  }
+  const request = readLoadRequest();
+  if (request === null) return;
+  const { model, ready } = await load(request, {
     threads: Number(values.threads),
     threshold: Number(values.threshold),
     floorRatio: Number(values['floor-ratio']),
@@ -90,6 +120,10 @@ try {
     const result = await model.detect({ width, height, data: planes }, whole ? undefined : content);
     writeFully(answer.subarray(0, encodeResult(answer, result)));
   }
+}
+
+try {
+  await serve();
 } catch (error) {
   const code = (error as NodeJS.ErrnoException).code;
   // The agent went away in the middle of a frame: the way a child always ends when the agent is killed.

@@ -1,6 +1,5 @@
 import { join } from 'node:path';
-import { Value } from '@sinclair/typebox/value';
-import { EMPTY_STATE, InstallState } from '../update/journal.js';
+import { EMPTY_STATE, type InstallState, parseState } from '../update/journal.js';
 import type { StateStore } from '../update/ports.js';
 import { writeFileAtomic } from './atomic-file.js';
 import type { FileSystem } from './file-system.js';
@@ -24,21 +23,19 @@ export class InstallJournal implements StateStore {
 
   /** Reads the state. A file that cannot be read as one is set aside as `state.json.damaged`. */
   async load(): Promise<LoadedState> {
-    await this.files.mkdir(this.dataDirectory);
+    await this.files.mkdir(this.dataDirectory).catch(() => {});
     let text: string;
     try {
       text = (await this.files.readFile(this.path)).toString('utf8');
     } catch (error) {
       if ((error as NodeJS.ErrnoException).code === 'ENOENT') return { state: EMPTY_STATE, found: 'none' };
-      throw error;
+      // A disk that cannot be read now may be read later: nothing is moved, and the board must see meanwhile.
+      return { state: EMPTY_STATE, found: 'damaged', detail: (error as Error).message };
     }
     try {
-      const value: unknown = JSON.parse(text);
-      const problem = Value.Errors(InstallState, value).First();
-      if (problem === undefined) return { state: value as InstallState, found: 'valid' };
-      throw new Error(`${problem.path}: ${problem.message}`);
+      return { state: parseState(JSON.parse(text)), found: 'valid' };
     } catch (error) {
-      await this.files.rename(this.path, `${this.path}.damaged`);
+      await this.files.rename(this.path, `${this.path}.damaged`).catch(() => {});
       return { state: EMPTY_STATE, found: 'damaged', detail: (error as Error).message };
     }
   }

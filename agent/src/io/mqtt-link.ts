@@ -31,7 +31,10 @@ export class LinkDownError extends Error {
   readonly code = 'LINK_DOWN';
 }
 
-type Listener = (payload: Uint8Array) => void;
+interface Listener {
+  take(payload: Uint8Array): void;
+  tooLarge?(bytes: number): void;
+}
 
 /**
  * The board's one connection, by MQTT 3.1.1 with a clean session: birth and last will on the presence topic,
@@ -48,6 +51,9 @@ export class MqttLink implements Link {
   private flushing = false;
   private attempts = 0;
   private refusals = 0;
+  private stream: Partial<Socket> | null = null;
+  /** Bytes of connections before `stream`. */
+  private earlierBytes = 0;
   private readonly backoff: { first: number; longest: number };
 
   constructor(private readonly options: MqttLinkOptions) {
@@ -56,6 +62,10 @@ export class MqttLink implements Link {
 
   get connected(): boolean {
     return this.client?.connected === true;
+  }
+
+  get receivedBytes(): number {
+    return this.earlierBytes + bytesOf(this.stream);
   }
 
   /** Begins to connect and never gives up; returns at once. */
@@ -81,6 +91,8 @@ export class MqttLink implements Link {
     client.on('connect', () => {
       // A subscription sent right after an acknowledgement would wait for the peer's delayed ACK: 40 ms each time.
       (client.stream as Partial<Socket>).setNoDelay?.(true);
+      this.earlierBytes += bytesOf(this.stream);
+      this.stream = client.stream as Partial<Socket>;
       this.attempts = 0;
       this.refusals = 0;
       client.options.reconnectPeriod = this.wait(0);
@@ -122,7 +134,12 @@ export class MqttLink implements Link {
   }
 
   /** Registers the listener at once; the subscription is made as soon as there is a connection, and after each reconnect. */
-  async subscribe(topic: string, listener: Listener): Promise<() => Promise<void>> {
+  async subscribe(
+    topic: string,
+    take: (payload: Uint8Array) => void,
+    tooLarge?: (bytes: number) => void,
+  ): Promise<() => Promise<void>> {
+    const listener: Listener = { take, tooLarge };
     const present = this.listeners.get(topic);
     if (present === undefined) this.listeners.set(topic, new Set([listener]));
     else present.add(listener);
@@ -156,17 +173,28 @@ export class MqttLink implements Link {
       await Promise.race([farewell.catch(() => {}), new Promise((resolve) => setTimeout(resolve, 1000).unref())]);
     }
     this.client = null;
-    await client.endAsync(!client.connected);
+    // A line that stands still would keep the good-bye for ever.
+    await new Promise<void>((resolve) => {
+      const late = setTimeout(() => {
+        client.stream.destroy();
+        resolve();
+      }, 2000);
+      client.end(!client.connected, () => {
+        clearTimeout(late);
+        resolve();
+      });
+    });
   }
 
   private deliver(topic: string, payload: Buffer): void {
     if (payload.length > MAX_MESSAGE_BYTES) {
       this.options.log.warn({ topic, bytes: payload.length }, 'message over the limit ignored');
+      for (const listener of [...(this.listeners.get(topic) ?? [])]) listener.tooLarge?.(payload.length);
       return;
     }
     for (const listener of [...(this.listeners.get(topic) ?? [])]) {
       try {
-        listener(payload);
+        listener.take(payload);
       } catch (error) {
         this.options.log.error({ topic, err: (error as Error).message }, 'a listener failed');
       }
@@ -225,6 +253,10 @@ export class MqttLink implements Link {
     const full = Math.min(longest, first * 2 ** Math.min(attempt, 16));
     return Math.round(full / 2) + randomInt(Math.max(1, Math.round(full / 2)));
   }
+}
+
+function bytesOf(stream: Partial<Socket> | null): number {
+  return stream?.bytesRead ?? 0;
 }
 
 function withoutSecrets(url: string): string {

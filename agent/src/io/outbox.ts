@@ -1,4 +1,4 @@
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import type { Ack, MessageKind, MessageOf } from '@vigie/protocol';
 import { decodeMessage } from '@vigie/protocol';
 import type { Clock } from '../ports.js';
@@ -45,6 +45,9 @@ interface Segment {
   pending: number;
 }
 
+/** Messages kept in memory while the disk does not let the box be opened. */
+const MAX_WAITING = 4096;
+
 type Line = { kind: OutboxKind; message: MessageOf<OutboxKind> } | { ack: string };
 
 /**
@@ -59,6 +62,7 @@ export class Outbox {
   private waiting: { line: string; item: Item | null }[] = [];
   private writing: Promise<void> | null = null;
   private cancelTimer: (() => void) | null = null;
+  private opened = false;
   private closed = false;
   /** Messages lost because the box was full, since the start. */
   dropped = 0;
@@ -80,17 +84,28 @@ export class Outbox {
     return this.pending.size;
   }
 
-  /** Reads what earlier starts left and writes it anew into one segment. A torn last line (power cut) is dropped. */
+  /**
+   * Reads what earlier starts left and writes it anew into one segment. A torn last line (power cut) is dropped. May be called
+   * again when the disk failed; what is put before it succeeds waits.
+   */
   async open(): Promise<void> {
     const { directory, bootId } = this.options;
     await this.files.mkdir(directory, 0o700);
+    await this.files.syncDirectory(dirname(directory));
     const names = (await this.files.list(directory))
       .map(({ name }) => name)
       .filter(isSegment)
       .sort();
     const kept = new Map<string, string>();
+    const read: string[] = [];
     for (const name of names) {
-      for (const text of (await this.files.readFile(join(directory, name))).toString('utf8').split('\n')) {
+      const content = await this.files.readFile(join(directory, name)).catch((error: Error) => {
+        this.options.log.error({ name, err: error.message }, 'a segment of the outbox cannot be read; it stays');
+        return null;
+      });
+      if (content === null) continue;
+      read.push(name);
+      for (const text of content.toString('utf8').split('\n')) {
         const line = parseLine(text);
         if (line === null) continue;
         if ('ack' in line) kept.delete(line.ack);
@@ -109,7 +124,10 @@ export class Outbox {
         this.track({ key, kind: line.kind, message: line.message, segment, sentAt: null });
       }
     }
-    for (const name of names) await this.files.rm(join(directory, name));
+    this.opened = true;
+    this.write();
+    // What cannot be removed now is read once more by the next start, and sent once more: that does no harm.
+    for (const name of read) await this.files.rm(join(directory, name)).catch(() => {});
   }
 
   /** Takes a message; it is sent as soon as it is on the disk. */
@@ -117,6 +135,10 @@ export class Outbox {
     if (this.closed) return;
     const item = { key: keyOf(message), kind, message, sentAt: null } as unknown as Item;
     this.waiting.push({ line: JSON.stringify({ kind, message }), item });
+    if (!this.opened && this.waiting.length > MAX_WAITING) {
+      this.waiting.shift();
+      this.dropped += 1;
+    }
     this.write();
   }
 
@@ -153,7 +175,7 @@ export class Outbox {
 
   /** One write and one sync for all lines that came while the last ones were written. */
   private write(): void {
-    if (this.writing !== null) return;
+    if (this.writing !== null || !this.opened) return;
     this.writing = (async () => {
       while (this.waiting.length > 0) {
         const batch = this.waiting.splice(0);
@@ -164,6 +186,9 @@ export class Outbox {
             { err: (error as Error).message },
             'the outbox cannot be written; messages go unjournaled',
           );
+          // A line may stand there in part: what comes next must not be glued to it.
+          await this.current?.close().catch(() => {});
+          this.current = null;
           const segment = this.segments.at(-1) ?? this.newSegment();
           for (const { item } of batch) if (item !== null) this.track({ ...item, segment });
         }

@@ -1,3 +1,4 @@
+import { MAX_MESSAGE_BYTES } from '@vigie/protocol';
 import type { Link } from '../ports.js';
 
 /** No retained message came in time: it does not exist, or the broker is slow. */
@@ -6,14 +7,21 @@ export class RetainedTimeoutError extends Error {
   readonly code = 'RETAINED_TIMEOUT';
 }
 
+/** The message is larger than was announced, or than any message may be. */
+export class RetainedTooLargeError extends Error {
+  override readonly name = 'RetainedTooLargeError';
+  readonly code = 'RETAINED_TOO_LARGE';
+}
+
 /**
  * Waits for the retained message of one exact topic. The time runs only while there is a connection, so that a cut line
- * is not taken for an absent message. Throws RetainedTimeoutError, or the signal's reason.
+ * is not taken for an absent message. Throws RetainedTimeoutError, RetainedTooLargeError above `maxBytes`, or the signal's
+ * reason.
  */
 export async function fetchRetained(
   link: Link,
   topic: string,
-  { timeoutMs, signal }: { timeoutMs: number; signal?: AbortSignal },
+  { timeoutMs, signal, maxBytes }: { timeoutMs: number; signal?: AbortSignal; maxBytes?: number },
 ): Promise<Buffer> {
   signal?.throwIfAborted();
   let timer: NodeJS.Timeout | undefined;
@@ -29,11 +37,21 @@ export async function fetchRetained(
       };
       onAbort = () => reject(signal?.reason);
       signal?.addEventListener('abort', onAbort, { once: true });
+      const tooLarge = (bytes: number) =>
+        reject(
+          new RetainedTooLargeError(`${topic}: ${bytes} bytes, at most ${maxBytes ?? MAX_MESSAGE_BYTES} are allowed`),
+        );
       link
-        .subscribe(topic, (payload) => {
-          // An empty payload is how a retained message is cleared.
-          if (payload.byteLength > 0) resolve(Buffer.from(payload.buffer, payload.byteOffset, payload.byteLength));
-        })
+        .subscribe(
+          topic,
+          (payload) => {
+            if (maxBytes !== undefined && payload.byteLength > maxBytes) tooLarge(payload.byteLength);
+            // An empty payload is how a retained message is cleared.
+            else if (payload.byteLength > 0)
+              resolve(Buffer.from(payload.buffer, payload.byteOffset, payload.byteLength));
+          },
+          tooLarge,
+        )
         .then((off) => {
           unsubscribe = off;
           arm();

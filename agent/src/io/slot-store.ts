@@ -1,33 +1,28 @@
 import { createHash } from 'node:crypto';
 import { createReadStream } from 'node:fs';
-import type { FileHandle } from 'node:fs/promises';
-import { mkdir, readdir, rm, statfs } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { pipeline } from 'node:stream/promises';
 import { type OpenPackage, openPackageDirectory } from '@vigie/models/package/package';
 import { PackageError } from '@vigie/models/package/package-error';
-import { CHUNK_BYTES, type ReleaseDescriptor } from '@vigie/protocol';
+import type { ReleaseDescriptor } from '@vigie/protocol';
+import type { DeliveryOrder } from '../update/delivery.js';
 import { InstallError } from '../update/install-error.js';
 import type { PackageStore, StoredPackage } from '../update/ports.js';
-import { syncDirectory } from './atomic-file.js';
-import type { ChunkFetcher } from './chunk-fetcher.js';
-import { eachPiece, filesBelow, openSized, type Place, readPiece } from './slot-files.js';
+import type { ChunkDelivery } from './delivery/chunk-delivery.js';
+import { isChunk } from './delivery/verified-chunk.js';
+import { asDiskError } from './disk-error.js';
+import type { FileSystem, OpenFile } from './file-system.js';
+import { nodeFileSystem } from './node-file-system.js';
+import { filesBelow, openSized, readPiece, writeFully } from './slot-files.js';
+import { type MissingChunk, planSlot, type SlotPlan } from './slot-plan.js';
 
 export interface SlotStoreOptions {
   dataDirectory: string;
-  /** Unpacked package that came with the agent: its pieces need not be fetched either. */
+  /** Unpacked package that came with the agent: its chunks need not be fetched either. */
   bundledDirectory: string | null;
   /** Null: a stand-alone board, which fetches nothing. */
-  chunks: ChunkFetcher | null;
-}
-
-interface Plan {
-  /** Where each missing chunk belongs; one chunk may belong to several places. */
-  missing: Map<string, Place[]>;
-  /** The same chunk elsewhere on this disk. */
-  sources: Map<string, Place>;
-  presentBytes: number;
-  totalBytes: number;
+  delivery: ChunkDelivery | null;
+  disk?: FileSystem;
 }
 
 /**
@@ -36,9 +31,13 @@ interface Plan {
  */
 export class SlotStore implements PackageStore {
   private readonly slots: string;
+  private readonly disk: FileSystem;
+  /** What the last survey found, for the filling that follows it: each byte is hashed once less. */
+  private surveyed: { digest: string; plan: SlotPlan } | null = null;
 
   constructor(private readonly options: SlotStoreOptions) {
     this.slots = join(options.dataDirectory, 'slots');
+    this.disk = options.disk ?? nodeFileSystem;
   }
 
   directoryOf(digest: string): string {
@@ -55,68 +54,81 @@ export class SlotStore implements PackageStore {
   async survey(
     descriptor: ReleaseDescriptor,
     signal: AbortSignal,
-  ): Promise<{ missingBytes: number; freeBytes: number }> {
-    await mkdir(this.slots, { recursive: true });
-    const { presentBytes, totalBytes } = await this.present(descriptor, signal);
-    const { bavail, bsize } = await statfs(this.slots);
-    return { missingBytes: totalBytes - presentBytes, freeBytes: bavail * bsize };
+  ): Promise<{ missingBytes: number; fetchBytes: number; freeBytes: number }> {
+    try {
+      const plan = await this.plan(descriptor, signal);
+      this.surveyed = { digest: descriptor.digest, plan };
+      const fetchBytes = toFetch(plan).reduce((sum, chunk) => sum + chunk.length, 0);
+      await this.disk.mkdir(this.slots);
+      const freeBytes = await this.disk.freeBytes(this.slots);
+      return { missingBytes: plan.totalBytes - plan.presentBytes, fetchBytes, freeBytes };
+    } catch (error) {
+      throw asDiskError(error);
+    }
   }
 
   async fill(
     descriptor: ReleaseDescriptor,
     onProgress: (bytes: number, totalBytes: number) => void,
     signal: AbortSignal,
-  ): Promise<{ fetchedBytes: number }> {
-    const directory = this.directoryOf(descriptor.digest);
-    const plan = await this.plan(descriptor, signal);
+    order: DeliveryOrder,
+  ): Promise<void> {
+    const { surveyed } = this;
+    this.surveyed = null;
+    try {
+      const plan = surveyed?.digest === descriptor.digest ? surveyed.plan : await this.plan(descriptor, signal);
+      await this.carryOut(plan, onProgress, signal, order);
+      const directory = this.directoryOf(descriptor.digest);
+      const folders = new Set(descriptor.files.map((file) => dirname(join(directory, file.path))));
+      for (const folder of [...folders, directory, this.slots]) await this.disk.syncDirectory(folder);
+    } catch (error) {
+      throw asDiskError(error);
+    }
+  }
+
+  private async carryOut(
+    plan: SlotPlan,
+    onProgress: (bytes: number, totalBytes: number) => void,
+    signal: AbortSignal,
+    order: DeliveryOrder,
+  ): Promise<void> {
+    const { missing, totalBytes } = plan;
     let done = plan.presentBytes;
-    let fetchedBytes = 0;
-    onProgress(done, plan.totalBytes);
-    const handles = new Map<string, FileHandle>();
+    onProgress(done, totalBytes);
+    const handles = new Map<string, OpenFile>();
     const place = async (sha256: string, bytes: Buffer): Promise<void> => {
-      for (const { path, offset, length } of plan.missing.get(sha256) ?? []) {
-        if (length !== bytes.length) {
-          throw new InstallError('DESCRIPTOR_INVALID', `chunk ${sha256} has ${bytes.length} bytes, ${length} fit`);
-        }
-        await writeFully(handles.get(path) as FileHandle, bytes, offset);
+      for (const { path, offset, length } of missing.get(sha256)?.places ?? []) {
+        await writeFully(handles.get(path) as OpenFile, bytes, offset);
         done += length;
       }
-      plan.missing.delete(sha256);
-      onProgress(done, plan.totalBytes);
+      missing.delete(sha256);
+      onProgress(done, totalBytes);
     };
     try {
-      for (const { path, size } of descriptor.files)
-        handles.set(join(directory, path), await openSized(join(directory, path), size));
+      for (const [path, { size }] of plan.files) handles.set(path, await openSized(this.disk, path, size));
       for (const [sha256, source] of plan.sources) {
         signal.throwIfAborted();
-        const bytes = await readPiece(source);
-        if (bytes !== null && plan.missing.has(sha256)) await place(sha256, bytes);
+        const bytes = await readPiece(this.disk, source);
+        // What lies there may be another's by now.
+        if (bytes !== null && missing.has(sha256) && isChunk({ sha256, length: source.length }, bytes))
+          await place(sha256, bytes);
       }
-      if (this.options.chunks === null && plan.missing.size > 0) {
+      const { delivery } = this.options;
+      if (delivery === null && missing.size > 0) {
         throw new InstallError('CHUNK_MISSING', 'this board is in no fleet and fetches nothing');
       }
-      await this.options.chunks?.fetch(
-        [...plan.missing.keys()],
-        (sha256, bytes) => {
-          fetchedBytes += bytes.length;
-          return place(sha256, bytes);
-        },
-        signal,
-      );
+      await delivery?.fetch([...missing.values()], place, order, signal);
       for (const handle of handles.values()) await handle.datasync();
     } finally {
       for (const handle of handles.values()) await handle.close();
     }
-    const folders = new Set(descriptor.files.map((file) => dirname(join(directory, file.path))));
-    for (const folder of [...folders, directory, this.slots]) await syncDirectory(folder);
-    return { fetchedBytes };
   }
 
   async verify(descriptor: ReleaseDescriptor): Promise<StoredPackage> {
     const directory = this.directoryOf(descriptor.digest);
     const wanted = new Map(descriptor.files.map((file) => [file.path, file]));
-    for (const path of await filesBelow(directory)) {
-      if (!wanted.has(path)) await rm(join(directory, path), { force: true });
+    for (const path of await filesBelow(this.disk, directory)) {
+      if (!wanted.has(path)) await this.disk.rm(join(directory, path));
     }
     let open: OpenPackage;
     try {
@@ -146,9 +158,14 @@ export class SlotStore implements PackageStore {
     return { directory, open };
   }
 
+  async digests(): Promise<string[]> {
+    return (await this.disk.list(this.slots).catch(() => [])).map(({ name }) => name);
+  }
+
   async keepOnly(digests: readonly string[]): Promise<void> {
-    for (const name of await readdir(this.slots).catch(() => [])) {
-      if (!digests.includes(name)) await rm(join(this.slots, name), { recursive: true, force: true });
+    this.surveyed = null;
+    for (const { name } of await this.disk.list(this.slots).catch(() => [])) {
+      if (!digests.includes(name)) await this.disk.rm(join(this.slots, name));
     }
   }
 
@@ -163,55 +180,22 @@ export class SlotStore implements PackageStore {
   }
 
   private async discard(digest: string): Promise<void> {
-    await rm(this.directoryOf(digest), { recursive: true, force: true });
+    this.surveyed = null;
+    await this.disk.rm(this.directoryOf(digest));
   }
 
-  /** What this package's own folder holds already. */
-  private async present(descriptor: ReleaseDescriptor, signal: AbortSignal): Promise<Omit<Plan, 'sources'>> {
-    const directory = this.directoryOf(descriptor.digest);
-    const missing = new Map<string, Place[]>();
-    let presentBytes = 0;
-    let totalBytes = 0;
-    for (const file of descriptor.files) {
-      const path = join(directory, file.path);
-      const held = new Map<number, string>();
-      await eachPiece(path, (sha256, place) => held.set(place.offset, sha256), signal);
-      for (const [i, sha256] of file.chunks.entries()) {
-        const offset = i * CHUNK_BYTES;
-        const length = Math.min(CHUNK_BYTES, file.size - offset);
-        totalBytes += length;
-        if (held.get(offset) === sha256) presentBytes += length;
-        else missing.set(sha256, [...(missing.get(sha256) ?? []), { path, offset, length }]);
-      }
-    }
-    return { missing, presentBytes, totalBytes };
-  }
-
-  private async plan(descriptor: ReleaseDescriptor, signal: AbortSignal): Promise<Plan> {
-    const own = await this.present(descriptor, signal);
-    const sources = new Map<string, Place>();
-    if (own.missing.size > 0) {
-      const slots = (await readdir(this.slots)).map((name) => join(this.slots, name));
+  private plan(descriptor: ReleaseDescriptor, signal: AbortSignal): Promise<SlotPlan> {
+    const others = async (): Promise<string[]> => {
+      await this.disk.mkdir(this.slots);
+      const slots = (await this.disk.list(this.slots)).map(({ name }) => join(this.slots, name));
       const { bundledDirectory } = this.options;
-      for (const directory of bundledDirectory === null ? slots : [...slots, bundledDirectory]) {
-        for (const path of await filesBelow(directory)) {
-          await eachPiece(
-            join(directory, path),
-            (sha256, place) => {
-              if (own.missing.has(sha256)) sources.set(sha256, place);
-            },
-            signal,
-          );
-        }
-      }
-    }
-    return { ...own, sources };
+      return bundledDirectory === null ? slots : [...slots, bundledDirectory];
+    };
+    return planSlot(this.disk, descriptor, this.directoryOf(descriptor.digest), others, signal);
   }
 }
 
-async function writeFully(handle: FileHandle, bytes: Buffer, offset: number): Promise<void> {
-  let written = 0;
-  while (written < bytes.length) {
-    written += (await handle.write(bytes, written, bytes.length - written, offset + written)).bytesWritten;
-  }
+/** What no place of this disk holds. */
+function toFetch({ missing, sources }: SlotPlan): MissingChunk[] {
+  return [...missing.values()].filter((chunk) => !sources.has(chunk.sha256));
 }

@@ -1,228 +1,174 @@
-import { createHash } from 'node:crypto';
-import { access, copyFile, mkdir, open, readdir, rename, rm, writeFile } from 'node:fs/promises';
-import { dirname, join } from 'node:path';
-import { TypeCompiler } from '@sinclair/typebox/compiler';
+import type { KeyObject } from 'node:crypto';
 import {
-  chunkTopic,
-  type InstallErrorCode,
-  MAX_MESSAGE_BYTES,
-  ReleaseDescriptor,
+  certificateTargetPath,
+  type ReleaseDescriptor,
   type ReleaseReference,
   releaseTargetPath,
+  SERVER_KEYS_TARGET,
 } from '@vigie/protocol';
-import { Updater } from 'tuf-js';
-import type { Link } from '../ports.js';
+import { checkCertificate } from '../update/certificate-check.js';
 import { InstallError } from '../update/install-error.js';
 import type { Log, ReleaseSource } from '../update/ports.js';
-import { syncDirectory } from './atomic-file.js';
-import { fetchRetained, RetainedTimeoutError } from './retained-message.js';
-import { TUF_BASE_URL, TufFetchError, TufTopicFetcher } from './tuf-fetcher.js';
+import type { ServerKeyring } from '../update/server-keyring.js';
+import type { FileSystem } from './file-system.js';
+import type { MetadataSession, MetadataSource } from './metadata-source.js';
+import { fetchTarget, hashOf, parseCertificate, parseDescriptor, parseServerKeys, readKeys } from './signed-target.js';
+import { type TufMemory, withDescribed, withServerKeys } from './tuf-memory.js';
+import { TufTrust } from './tuf-trust.js';
+import type { TufUpdate } from './tuf-update.js';
 
-const descriptorCheck = TypeCompiler.Compile(ReleaseDescriptor);
+/** The delegated role whose word on certificates counts: the gate's. */
+const CERTIFIED_ROLE = 'certified';
+/** The role whose word on releases and server keys counts: the publisher's. */
+const PUBLISHER_ROLE = 'targets';
 
 export interface TufClientOptions {
-  link: Link;
+  /** Where metadata comes from, in order of preference: the next one is asked when one gives nothing (TUF_UNAVAILABLE). */
+  sources(): readonly MetadataSource[];
   /** `<data>/tuf`: the trusted metadata. `<data>/tuf.old` and `<data>/tuf.new` belong to it. */
   directory: string;
-  /** The root the board was enrolled with: what it falls back to when the folder was lost or torn. */
+  /** The root and the keys (SPKI, PEM) that the board was enrolled with. */
   enrolledRoot: string;
+  enrolledKeys: readonly string[];
+  hardwareClass: string;
   /** Wall time that may be trusted, ms since 1970. */
   now(): number;
+  /** A moment that verified metadata proves, ms since 1970. */
+  onProven?(ms: number): void;
   log: Log;
-  /** Patience per message, ms. */
-  timeoutMs?: number;
+  /** The machine's disk when absent. */
+  files?: FileSystem;
 }
 
-/** What we need of tuf-js's private store: its clock, and errors before it wraps them into strings. Pinned to ~4.1. */
-interface TrustedStore {
-  referenceTime: Date;
-  updateRoot(bytes: Buffer): unknown;
-  updateTimestamp(bytes: Buffer): unknown;
-  updateSnapshot(bytes: Buffer, trusted?: boolean): unknown;
-  updateDelegatedTargets(bytes: Buffer, role: string, delegator: string): unknown;
+/** What the last whole update found. */
+interface View {
+  listed: ReadonlySet<string>;
+  /** ms since 1970. */
+  expiresAt: number;
 }
 
-/** Verifies releases by The Update Framework, with metadata from retained MQTT topics. One call at a time. */
+/**
+ * Verifies releases by The Update Framework. Two signatures must agree: the publisher's (`targets` lists the release) and
+ * the gate's (`certified` lists a certificate for this board's class).
+ */
 export class TufClient implements ReleaseSource {
-  private readonly timeoutMs: number;
-  private readonly old: string;
-  private readonly scratch: string;
+  private readonly trust: TufTrust;
+  private readonly listeners = new Set<() => void>();
+  private view: View | null = null;
+  private trusted: readonly KeyObject[];
+  private revoked: readonly KeyObject[] = [];
+
+  /** The keys of desired states and commands, as the newest verified metadata has them. */
+  readonly keyring: ServerKeyring;
 
   constructor(private readonly options: TufClientOptions) {
-    this.timeoutMs = options.timeoutMs ?? 5000;
-    this.old = `${options.directory}.old`;
-    this.scratch = `${options.directory}.new`;
+    this.trust = new TufTrust(options);
+    this.trusted = readKeys(options.enrolledKeys);
+    const self = this;
+    this.keyring = {
+      get trusted() {
+        return self.trusted;
+      },
+      get revoked() {
+        return self.revoked;
+      },
+    };
+  }
+
+  /** Mends what a crash left, and takes up the keys that an earlier run verified. Call it before anything is believed. */
+  async open(): Promise<void> {
+    this.turnKeys(await this.trust.open());
   }
 
   async describe(release: ReleaseReference, signal: AbortSignal): Promise<ReleaseDescriptor> {
-    await this.recover();
-    const path = releaseTargetPath(release.name, release.version);
-    const target = await this.verifiedTarget(path, signal);
-    const sha256 = target.hashes.sha256;
-    if (sha256 === undefined) throw new InstallError('TUF_MISMATCH', `${path} is listed without a SHA-256`);
-    const bytes = await this.fetchDescriptor(path, sha256, signal);
-    if (bytes.length !== target.length || createHash('sha256').update(bytes).digest('hex') !== sha256) {
-      throw new InstallError('TUF_MISMATCH', `${path} is not what the publisher signed`);
-    }
-    return parseDescriptor(path, bytes);
-  }
-
-  private async fetchDescriptor(path: string, sha256: string, signal: AbortSignal): Promise<Buffer> {
-    try {
-      return await fetchRetained(this.options.link, chunkTopic(sha256), { timeoutMs: this.timeoutMs, signal });
-    } catch (error) {
-      if (error instanceof RetainedTimeoutError) throw new InstallError('TUF_UNAVAILABLE', `${path}: ${error.message}`);
-      throw error;
-    }
-  }
-
-  /** Refreshes a copy of the metadata and makes it the trusted one only when all of it was verified. */
-  private async verifiedTarget(path: string, signal: AbortSignal) {
-    const { directory, link, now, log } = this.options;
-    await rm(this.scratch, { recursive: true, force: true });
-    await mkdir(this.scratch, { mode: 0o700 });
-    for (const name of await readdir(directory)) {
-      if (name.endsWith('.json')) await copyFile(join(directory, name), join(this.scratch, name));
-    }
-    const failure: { last: unknown } = { last: undefined };
-    try {
-      const fetcher = await TufTopicFetcher.open(link, this.timeoutMs, signal);
-      const updater = this.openUpdater(fetcher, failure, new Date(now()));
-      await updater.refresh();
-      const target = await updater.getTargetInfo(path);
-      await this.commit();
-      if (target === undefined) throw new InstallError('TARGET_UNKNOWN', `the publisher's list holds no ${path}`);
-      return target;
-    } catch (error) {
-      signal.throwIfAborted();
-      if (error instanceof InstallError) throw error;
-      const cause = failure.last ?? error;
-      const message = cause instanceof Error ? cause.message : String(cause);
-      log.warn({ code: codeOf(cause), detail: message }, 'TUF metadata refused');
-      throw new InstallError(codeOf(cause), message, { cause });
-    } finally {
-      await rm(this.scratch, { recursive: true, force: true });
-    }
-  }
-
-  private openUpdater(fetcher: TufTopicFetcher, failure: { last: unknown }, now: Date): Updater {
-    const updater = new Updater({
-      metadataDir: this.scratch,
-      metadataBaseUrl: TUF_BASE_URL,
-      fetcher: {
-        downloadFile: (url, max, handler) => fetcher.downloadFile(url, max, handler),
-        downloadBytes: (url, max) => recording(failure, () => fetcher.downloadBytes(url, max)),
-      },
-      config: {
-        maxRootRotations: 64,
-        maxDelegations: 4,
-        rootMaxLength: MAX_MESSAGE_BYTES,
-        timestampMaxLength: 16_384,
-        snapshotMaxLength: MAX_MESSAGE_BYTES,
-        targetsMaxLength: MAX_MESSAGE_BYTES,
-      },
+    return this.update(signal, async (update, session) => {
+      const path = releaseTargetPath(release.name, release.version);
+      const found = await update.find(path);
+      if (found?.role !== PUBLISHER_ROLE) {
+        const code = update.memory.described.includes(path) ? 'RELEASE_WITHDRAWN' : 'TARGET_UNKNOWN';
+        throw new InstallError(code, `the publisher's list holds no ${path}`);
+      }
+      const descriptor = parseDescriptor(path, await fetchTarget(session, found.target));
+      if (descriptor.digest !== release.digest) {
+        const message = `the publisher signed ${descriptor.digest} as ${path}, the server asked for ${release.digest}`;
+        throw new InstallError('DIGEST_MISMATCH', message);
+      }
+      await this.certified(release, update, session);
+      update.memory = withDescribed(update.memory, path);
+      return descriptor;
     });
-    const store = (updater as unknown as { trustedSet?: TrustedStore }).trustedSet;
-    if (store === undefined || !(store.referenceTime instanceof Date)) {
-      throw new InstallError('INTERNAL', 'tuf-js is not the version this agent was made for: its clock cannot be set');
-    }
-    store.referenceTime = now;
-    for (const step of ['updateRoot', 'updateTimestamp', 'updateSnapshot', 'updateDelegatedTargets'] as const) {
-      const original = (store[step] as (...all: unknown[]) => unknown).bind(store);
-      (store as unknown as Record<string, unknown>)[step] = (...all: unknown[]) => {
-        try {
-          return original(...all);
-        } catch (error) {
-          failure.last = error;
-          throw error;
-        }
-      };
-    }
-    return updater;
   }
 
-  /** Puts the scratch copy in place of the trusted folder by two renames; `recover` finishes what a crash cut short. */
-  private async commit(): Promise<void> {
-    const { directory } = this.options;
-    for (const name of await readdir(this.scratch)) {
-      const handle = await open(join(this.scratch, name), 'r');
-      await handle.sync().finally(() => handle.close());
-    }
-    await syncDirectory(this.scratch);
-    await rm(this.old, { recursive: true, force: true });
-    await rename(directory, this.old);
-    await rename(this.scratch, directory);
-    await syncDirectory(dirname(directory));
-    await rm(this.old, { recursive: true, force: true });
+  async isWithdrawn(release: ReleaseReference): Promise<boolean> {
+    const { view } = this;
+    if (view === null || this.options.now() >= view.expiresAt) return false;
+    return !view.listed.has(releaseTargetPath(release.name, release.version));
   }
 
-  /** Brings a trusted folder with a readable root back, whatever a crash or a bad disk left. */
-  private async recover(): Promise<void> {
-    const { directory, enrolledRoot, log } = this.options;
-    if (!(await exists(directory)) && (await exists(this.old))) await rename(this.old, directory);
-    await mkdir(directory, { recursive: true, mode: 0o700 });
-    const root = join(directory, 'root.json');
-    try {
-      // The updater reads its root when it is made, and throws when the root is not signed by itself.
-      new Updater({ metadataDir: directory, metadataBaseUrl: TUF_BASE_URL });
-    } catch (error) {
-      log.error(
-        { err: (error as Error).message },
-        'trusted TUF metadata is damaged; back to the root of the enrollment',
+  onRefresh(listener: () => void): () => void {
+    this.listeners.add(listener);
+    return () => this.listeners.delete(listener);
+  }
+
+  /** Brings metadata and keys up to date. Throws InstallError TUF_*, or the signal's reason. */
+  async refresh(signal: AbortSignal): Promise<void> {
+    await this.update(signal, async () => {});
+  }
+
+  private async certified(release: ReleaseReference, update: TufUpdate, session: MetadataSession): Promise<void> {
+    const path = certificateTargetPath(release.digest);
+    const found = await update.find(path);
+    // The publisher alone cannot say it: what the top role lists under such a path is no certificate.
+    if (found?.role !== CERTIFIED_ROLE) {
+      throw new InstallError(
+        'NOT_CERTIFIED',
+        `the gate has signed no certificate for ${release.name} ${release.version}`,
       );
-      await rm(directory, { recursive: true, force: true });
-      await mkdir(directory, { mode: 0o700 });
-      await writeFile(root, enrolledRoot);
     }
+    const certificate = parseCertificate(path, await fetchTarget(session, found.target));
+    checkCertificate(certificate, release, this.options.hardwareClass);
   }
-}
 
-function parseDescriptor(path: string, bytes: Buffer): ReleaseDescriptor {
-  let value: unknown;
-  try {
-    value = JSON.parse(bytes.toString('utf8'));
-  } catch (error) {
-    throw new InstallError('DESCRIPTOR_INVALID', `${path}: ${(error as Error).message}`);
+  private async update<T>(
+    signal: AbortSignal,
+    work: (update: TufUpdate, session: MetadataSession) => Promise<T>,
+  ): Promise<T> {
+    const sources = this.options.sources();
+    for (const [index, source] of sources.entries()) {
+      try {
+        return await this.trust.update(source, signal, async (update, session) => {
+          await this.learn(update, session);
+          return work(update, session);
+        });
+      } catch (error) {
+        const next = sources[index + 1];
+        if (next === undefined || !(error instanceof InstallError) || error.code !== 'TUF_UNAVAILABLE') throw error;
+        this.options.log.info({ from: source.name, to: next.name }, 'TUF metadata is asked for elsewhere');
+      }
+    }
+    throw new InstallError('TUF_UNAVAILABLE', 'no source of TUF metadata is configured');
   }
-  if (descriptorCheck.Check(value)) return value;
-  const problem = descriptorCheck.Errors(value).First();
-  throw new InstallError('DESCRIPTOR_INVALID', `${path}${problem?.path}: ${problem?.message}`);
-}
 
-async function recording<T>(failure: { last: unknown }, run: () => Promise<T>): Promise<T> {
-  try {
-    return await run();
-  } catch (error) {
-    failure.last = error;
-    throw error;
+  /** What every verified update teaches, whatever it was made for. */
+  private async learn(update: TufUpdate, session: MetadataSession): Promise<void> {
+    const { enrolledKeys, onProven } = this.options;
+    const signedAt = update.signedAt();
+    if (signedAt !== null) onProven?.(signedAt);
+    this.view = { listed: update.listed(), expiresAt: update.expiresAt() };
+    const found = await update.find(SERVER_KEYS_TARGET);
+    const target = found?.role === PUBLISHER_ROLE ? found.target : undefined;
+    if (target === undefined) {
+      if (update.memory.serverKeys !== null) update.memory = withServerKeys(update.memory, null, enrolledKeys);
+    } else if (update.memory.serverKeys?.sha256 !== hashOf(target)) {
+      const keys = parseServerKeys(SERVER_KEYS_TARGET, await fetchTarget(session, target));
+      update.memory = withServerKeys(update.memory, { sha256: hashOf(target), keys }, enrolledKeys);
+    }
+    this.turnKeys(update.memory);
+    for (const listener of this.listeners) listener();
   }
-}
 
-/** Errors of tuf-js and @tufjs/models by class name: two copies of the library in one tree must not blind us. */
-function codeOf(error: unknown): InstallErrorCode {
-  if (error instanceof TufFetchError) return 'TUF_UNAVAILABLE';
-  const name = error instanceof Error ? error.constructor.name : '';
-  const message = error instanceof Error ? error.message : '';
-  switch (name) {
-    case 'UnsignedMetadataError':
-    case 'CryptoError':
-    case 'UnsupportedAlgorithmError':
-      return 'TUF_SIGNATURE_INVALID';
-    case 'ExpiredMetadataError':
-      return 'TUF_EXPIRED';
-    case 'BadVersionError':
-      // The same class says "older than what I trusted before" and "not the version that was announced".
-      return message.includes('less than current version') ? 'TUF_ROLLBACK' : 'TUF_MISMATCH';
-    case 'DownloadHTTPError':
-      return 'TUF_UNAVAILABLE';
-    default:
-      return 'TUF_MISMATCH';
+  private turnKeys(memory: TufMemory): void {
+    this.trusted = readKeys(memory.serverKeys?.keys ?? this.options.enrolledKeys);
+    this.revoked = readKeys(memory.formerServerKeys);
   }
-}
-
-async function exists(path: string): Promise<boolean> {
-  return access(path).then(
-    () => true,
-    () => false,
-  );
 }

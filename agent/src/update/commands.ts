@@ -1,6 +1,6 @@
-import type { KeyObject } from 'node:crypto';
 import { TypeCompiler } from '@sinclair/typebox/compiler';
-import { Command, decodeMessage, openEnvelope, PAYLOAD_TYPE } from '@vigie/protocol';
+import { Command, decodeMessage, PAYLOAD_TYPE } from '@vigie/protocol';
+import { openByKeyring, type ServerKeyring } from './server-keyring.js';
 
 const commandCheck = TypeCompiler.Compile(Command);
 
@@ -15,14 +15,14 @@ export class CommandGate {
 
   constructor(
     private readonly deviceId: string,
-    private readonly trustedKeys: readonly KeyObject[],
+    private readonly trustedKeys: ServerKeyring,
   ) {}
 
   /** `now`: trusted wall time, ms since 1970. */
   open(bytes: Uint8Array, now: number): OpenedCommand {
     const envelope = decodeMessage('commands', bytes);
     if (!envelope.ok) return { ok: false, reason: envelope.code };
-    const opened = openEnvelope(envelope.message, PAYLOAD_TYPE.command, this.trustedKeys);
+    const opened = openByKeyring(envelope.message, PAYLOAD_TYPE.command, this.trustedKeys);
     if (!opened.ok) return { ok: false, reason: opened.code };
     let command: unknown;
     try {

@@ -1,12 +1,14 @@
-import type { KeyObject } from 'node:crypto';
-import type { Desired, InstallPhase, ReleaseReference } from '@vigie/protocol';
-import { openDesired, trialPolicyOf } from './desired.js';
-import { type InstallError, isModelFault, isTransient } from './install-error.js';
-import { type InstallObserver, type InstallPorts, runInstall } from './installer.js';
-import { advance, type InstallState, isTerminal, type JournalEntry, rememberFailure } from './journal.js';
+import type { InstallPhase, ReleaseReference } from '@vigie/protocol';
+import { openDesired } from './desired.js';
+import { RETRY_TIMES, type RetryBounds } from './faults.js';
+import { asInstallError } from './install-error.js';
+import { Installer, type InstallPorts } from './installer.js';
+import { ENDS, type InstallState } from './journal.js';
+import { next, stateName } from './machine.js';
+import type { Effect, Facts, InstallEvent, Step } from './machine-types.js';
 import type { Log, StateStore } from './ports.js';
-import { type Action, reconcile } from './reconcile.js';
 import type { RunningModels } from './running-model.js';
+import type { ServerKeyring } from './server-keyring.js';
 import type { UpdateError, UpdateStatus } from './status.js';
 
 export interface CoordinatorOptions {
@@ -16,45 +18,74 @@ export interface CoordinatorOptions {
   state: InstallState;
   log: Log;
   deviceId: string;
-  trustedKeys: readonly KeyObject[];
-  scoreFloor: number | null;
-  /** Digest of the package that came with the agent; it lies in no slot. */
-  bundledDigest: string | null;
-  /** First and longest wait before a transient failure is tried again, ms. */
-  retryMs?: { first: number; longest: number };
+  trustedKeys: ServerKeyring;
+  /** The package that came with the agent, where it runs or can run. */
+  bundled: ReleaseReference | null;
+  /** 0 (inclusive) to 1 (exclusive). */
+  random(): number;
+  /** Takes the place of all waits before a retry; for tests. */
+  retryMs?: RetryBounds;
   /** Called at every change of `status` but mere progress; `terminal` when an install has ended. */
   onChange(status: UpdateStatus, terminal: boolean): void;
 }
 
-/** Turns desired states into installs, one at a time: a newer generation aborts the one under way. */
+/** From here on a candidate was listed once, so that it can be withdrawn. */
+const DESCRIBED: ReadonlySet<InstallPhase> = new Set([
+  'DOWNLOADING',
+  'VERIFYING',
+  'STAGED',
+  'SELF_TEST',
+  'SHADOW',
+  'TRIAL',
+]);
+
+interface RunningStep {
+  abort: AbortController;
+  ended: Promise<void>;
+}
+
+/**
+ * Carries out what the install machine decides: one event at a time, its effects in their order, one step beside it. What a
+ * newer event supersedes is aborted, and its answer is not heard.
+ */
 export class UpdateCoordinator {
   private state: InstallState;
-  private accepted: number;
+  private readonly installer: Installer;
+  private readonly events: { event: InstallEvent; at: number }[] = [];
+  private pumping: Promise<void> = Promise.resolve();
+  private step: RunningStep | null = null;
   private refusal: UpdateError | null = null;
   private progress: UpdateStatus['progress'] = null;
-  private abort: AbortController | null = null;
-  private tail: Promise<void> = Promise.resolve();
-  private failures = 0;
-  private cancelRetry: (() => void) | null = null;
+  private cancelTimer: (() => void) | null = null;
+  private readonly endings: (() => void)[] = [];
+  private accepted: number;
+  private assignedAt = 0;
+  private phaseAt = 0;
   private stopped = false;
 
   constructor(private readonly options: CoordinatorOptions) {
     this.state = options.state;
     this.accepted = options.state.generation;
+    this.installer = new Installer(options.ports);
   }
 
   get status(): UpdateStatus {
     const { journal, generation, previous } = this.state;
-    const busy = journal !== null && !isTerminal(journal.phase);
+    const phase = stateName(this.state);
+    const busy = journal !== null && !ENDS.has(journal.phase);
+    const retryAt = busy ? undefined : journal?.retryAt;
     return {
       generation,
-      phase: journal?.phase ?? 'IDLE',
+      phase,
       error: this.refusal ?? journal?.error ?? null,
       active: this.options.running.current,
       previous,
       candidate: busy ? journal.release : null,
       swap: journal?.swap ?? null,
-      progress: busy ? this.progress : null,
+      progress: phase === 'DOWNLOADING' ? this.progress : null,
+      ...(journal?.plan === undefined ? {} : { plan: journal.plan }),
+      ...(journal?.agreement === undefined ? {} : { agreement: journal.agreement }),
+      ...(journal === null || retryAt === undefined ? {} : { retry: { attempt: journal.attempt, at: retryAt } }),
     };
   }
 
@@ -65,218 +96,214 @@ export class UpdateCoordinator {
 
   /** Goes on with what an earlier start left undone. Call once the initial model was started. */
   begin(): void {
-    const { desired } = this.state;
-    if (desired !== null) this.enqueue(desired, this.options.ports.clock.now());
+    this.endings.push(this.options.ports.releases.onRefresh(() => void this.review()));
+    this.dispatch({ kind: 'started' });
   }
 
   /** Takes what arrived on the desired topic. Never throws. */
   offer(bytes: Uint8Array): void {
-    const arrivedAt = this.options.ports.clock.now();
-    const { deviceId, trustedKeys } = this.options;
+    const { deviceId, trustedKeys, log } = this.options;
     const opened = openDesired(bytes, { deviceId, trustedKeys, lastGeneration: this.accepted });
     if (opened.kind === 'nothing') return;
     if (opened.kind === 'refused') {
       this.refusal = { code: opened.code, message: opened.message };
-      this.options.log.warn({ code: opened.code, detail: opened.message }, 'desired state refused');
-      this.changed(true);
+      log.warn({ code: opened.code, detail: opened.message }, 'desired state refused');
+      this.options.onChange(this.status, true);
       return;
     }
     this.accepted = opened.desired.generation;
-    this.failures = 0;
-    this.abort?.abort();
-    this.enqueue(opened.desired, arrivedAt);
+    this.dispatch({ kind: 'accepted', desired: opened.desired });
   }
 
-  /** The network is back: a transient failure is tried again at once. */
+  /** The network is back: what the line was at fault for is tried again at once. */
   wake(): void {
-    if (this.cancelRetry === null) return;
-    this.cancelRetry();
-    this.cancelRetry = null;
-    this.begin();
+    this.dispatch({ kind: 'connected' });
   }
 
-  /** Aborts the install under way, which goes on after the next start. */
+  /** Ends the install under way, which goes on after the next start. */
   async stop(): Promise<void> {
-    this.stopped = true;
-    this.cancelRetry?.();
-    this.abort?.abort();
-    await this.tail;
-  }
-
-  private enqueue(desired: Desired, arrivedAt: number): void {
-    this.cancelRetry?.();
-    this.cancelRetry = null;
-    this.tail = this.tail
-      .then(() => this.act(desired, arrivedAt))
-      .catch((error: Error) => {
-        this.options.log.error({ err: error.message }, 'the updater failed');
-        this.scheduleRetry();
-      });
-  }
-
-  private async act(desired: Desired, arrivedAt: number): Promise<void> {
-    if (this.stopped || desired.generation < this.accepted) return;
-    if (desired.generation > this.state.generation) {
-      const newest = this.state.newestIssuedAt;
-      const newestIssuedAt = newest !== null && newest > desired.issuedAt ? newest : desired.issuedAt;
-      this.refusal = null;
-      // The end of an older generation must never be told under the new one's number.
-      this.state = { ...this.state, generation: desired.generation, desired, newestIssuedAt, journal: null };
-    }
-    const activeDigest = this.options.ports.live.active?.digest ?? null;
-    const action = reconcile(desired, { activeDigest }, this.state);
-    this.options.log.info({ generation: desired.generation, action }, 'desired state reconciled');
-    await this.perform(action, desired, arrivedAt);
-  }
-
-  private async perform(action: Action, desired: Desired, arrivedAt: number): Promise<void> {
-    const { generation } = desired;
-    switch (action.kind) {
-      case 'nothing':
-        if (action.reason === 'leave-as-is') await this.persist({ journal: null });
-        return this.changed(false);
-      case 'adopt':
-        await this.persist({
-          journal: { generation, release: action.release, phase: 'COMMITTED', error: null, loads: 0 },
-          active: action.release.digest === this.options.bundledDigest ? null : action.release,
-        });
-        return this.changed(true);
-      case 'refuse': {
-        const error = { code: action.code, message: action.message };
-        const failed =
-          action.code === 'PREVIOUSLY_FAILED'
-            ? this.state.failed
-            : rememberFailure(this.state.failed, action.release.digest, { code: action.code, generation });
-        const journal: JournalEntry = { generation, release: action.release, phase: 'FAILED', error, loads: 0 };
-        await this.persist({ journal, failed });
-        return this.changed(true);
-      }
-      case 'install':
-        return this.install(action.release, action.resume, desired, arrivedAt);
-    }
-  }
-
-  private async install(
-    release: ReleaseReference,
-    resume: boolean,
-    desired: Desired,
-    assignedAt: number,
-  ): Promise<void> {
-    const { ports, log, running } = this.options;
-    const loads = resume ? (this.state.journal?.loads ?? 0) : 0;
-    const { generation } = desired;
-    this.progress = null;
-    running.introduce(release);
-    this.abort = new AbortController();
-    let phaseAt = ports.clock.now();
-    await this.persist({ journal: { generation, release, phase: 'OFFERED', error: null, loads } });
-    this.changed(false);
-
-    const observer: InstallObserver = {
-      enter: async (phase: InstallPhase, changes = {}) => {
-        const entry = this.state.journal as JournalEntry;
-        const journal = advance(entry, phase, {
-          ...changes,
-          loads: entry.loads + (phase === 'SELF_TEST' ? 1 : 0),
-        });
-        if (phase === 'COMMITTED') {
-          const failed = Object.fromEntries(
-            Object.entries(this.state.failed).filter(([key]) => key !== release.digest),
-          );
-          await this.persist({ journal, active: release, previous: this.previousFor(release), failed });
-        } else {
-          await this.persist({ journal });
-        }
-        const now = ports.clock.now();
-        const took = { phase, afterMs: Math.round(now - assignedAt), stepMs: Math.round(now - phaseAt) };
-        log.info({ generation, release: `${release.name} ${release.version}`, ...took }, 'install phase');
-        phaseAt = now;
-        this.changed(phase === 'COMMITTED');
-      },
-      progress: (bytes, totalBytes) => {
-        this.progress = { bytes, totalBytes };
-      },
-      firstResult: (at) => {
-        log.info({ generation, digest: release.digest, afterMs: Math.round(at - assignedAt) }, 'first live result');
-        this.changed(false);
-      },
-    };
-    const request = { release, policy: trialPolicyOf(desired), assignedAt, scoreFloor: this.options.scoreFloor };
-    const outcome = await runInstall(ports, request, observer, this.abort.signal);
-    this.abort = null;
-    switch (outcome.kind) {
-      case 'committed':
-        this.failures = 0;
-        await this.collectGarbage();
-        return;
-      case 'aborted':
-        running.follow(ports.live.active?.digest ?? null);
-        // An orderly stop is no crash: it does not count against the model.
-        if (this.stopped) await this.persist({ journal: { ...(this.state.journal as JournalEntry), loads } });
-        log.info({ generation }, this.stopped ? 'install interrupted by the stop' : 'install superseded');
-        return;
-      case 'failed':
-        return this.failed(outcome.phase, outcome.error, outcome.swap, release, generation);
-    }
-  }
-
-  private async failed(
-    phase: 'FAILED' | 'ROLLED_BACK',
-    error: InstallError,
-    swap: UpdateStatus['swap'],
-    release: ReleaseReference,
-    generation: number,
-  ): Promise<void> {
-    const { code } = error;
-    const message = error.message.slice(0, 480);
-    this.options.log.warn({ generation, phase, code, detail: message }, 'install failed');
-    const journal = advance(this.state.journal as JournalEntry, phase, {
-      error: { code, message },
-      ...(swap === null ? {} : { swap }),
-    });
-    const failed = isModelFault(code)
-      ? rememberFailure(this.state.failed, release.digest, { code, generation })
-      : this.state.failed;
-    await this.persist({ journal, failed });
-    this.options.running.follow(this.options.ports.live.active?.digest ?? null);
-    this.changed(true);
-    if (isTransient(code)) this.scheduleRetry();
-    else await this.collectGarbage();
-  }
-
-  private scheduleRetry(): void {
     if (this.stopped) return;
-    const { first, longest } = this.options.retryMs ?? { first: 5000, longest: 300_000 };
-    const wait = Math.min(longest, first * 2 ** this.failures);
-    this.failures += 1;
-    this.options.log.info({ waitMs: wait }, 'the install is tried again');
-    this.cancelRetry = this.options.ports.clock.after(wait, () => {
-      this.cancelRetry = null;
-      this.begin();
-    });
+    this.dispatch({ kind: 'stopped' });
+    this.stopped = true;
+    this.cancelTimer?.();
+    for (const end of this.endings) end();
+    await this.pumping;
   }
 
-  /** The slot to keep for a way back. */
-  private previousFor(release: ReleaseReference): ReleaseReference | null {
-    const { active, previous } = this.state;
-    return active !== null && active.digest !== release.digest ? active : previous;
+  private facts(): Facts {
+    const { ports, random, bundled, retryMs } = this.options;
+    const retryTimes = retryMs === undefined ? RETRY_TIMES : { soon: retryMs, later: retryMs, budget: retryMs };
+    return { wallMs: ports.clock.wall(), random: random(), bundled, retryTimes };
   }
 
-  private async collectGarbage(): Promise<void> {
-    const { active, previous } = this.state;
-    const keep = [active, previous].flatMap((slot) => (slot === null ? [] : [slot.digest]));
-    await this.options.ports.packages.keepOnly(keep).catch((error: Error) => {
-      this.options.log.warn({ err: error.message }, 'old packages could not be removed');
-    });
+  private dispatch(event: InstallEvent): void {
+    if (this.stopped) return;
+    this.events.push({ event, at: this.options.ports.clock.now() });
+    this.pump();
   }
 
-  private async persist(changes: Partial<InstallState>): Promise<void> {
-    const next = { ...this.state, ...changes };
-    await this.options.store.save(next);
-    this.state = next;
+  private pump(): void {
+    if (this.events.length > 1) return;
+    this.pumping = (async () => {
+      while (this.events.length > 0) {
+        const { event, at } = this.events[0];
+        try {
+          await this.take(event, at);
+        } catch (error) {
+          this.options.log.error({ event: event.kind, err: (error as Error).message }, 'the updater failed');
+        }
+        this.events.shift();
+      }
+    })();
   }
 
-  private changed(terminal: boolean): void {
-    this.options.onChange(this.status, terminal);
+  private async take(event: InstallEvent, at: number): Promise<void> {
+    // Its timer was overtaken by another event.
+    if (event.kind === 'due' && this.state.journal?.retryAt === undefined) return;
+    if (this.step !== null) {
+      // Only what has consequences ends a step.
+      if (next(this.state, event, this.facts()).effects.length === 0) return;
+      await this.endStep(this.step, event);
+    }
+    if (event.kind === 'accepted') this.refusal = null;
+    if (event.kind === 'accepted' || event.kind === 'started') this.assignedAt = at;
+    const before = this.state;
+    const { state, effects } = next(before, event, this.facts());
+    if (event.kind === 'failed' || event.kind === 'judged') this.logEnd(event, state);
+    if (state !== before) this.enter(state);
+    for (const effect of effects) {
+      const failure = await this.carryOut(effect, before, state);
+      if (failure === null) continue;
+      await this.take(failure, at);
+      return;
+    }
+  }
+
+  /** Returns what must happen instead of the rest: a state that is not on the disk cannot be acted upon. */
+  private async carryOut(effect: Effect, before: InstallState, state: InstallState): Promise<InstallEvent | null> {
+    const { ports, running, log, store } = this.options;
+    switch (effect.do) {
+      case 'abandon':
+        await this.installer.abandon();
+        running.follow(ports.live.active?.digest ?? null);
+        return null;
+      case 'persist':
+        if (state === before) return null;
+        try {
+          await store.save(state);
+          return null;
+        } catch (error) {
+          return this.unsaved(error, before, state);
+        }
+      case 'report':
+        this.options.onChange(this.status, effect.terminal);
+        return null;
+      case 'drain':
+        await this.installer.drain();
+        return null;
+      case 'collect':
+        await ports.packages.keepOnly(effect.keep).catch((error: Error) => {
+          log.warn({ err: error.message }, 'old packages could not be removed');
+        });
+        return null;
+      case 'schedule':
+        log.info({ waitMs: effect.delayMs }, 'the install is tried again');
+        this.cancelTimer = ports.clock.after(effect.delayMs, () => this.dispatch({ kind: 'due' }));
+        return null;
+      case 'review':
+        void this.review();
+        return null;
+      default:
+        this.run(effect, state);
+        return null;
+    }
+  }
+
+  private async endStep(step: RunningStep, event: InstallEvent): Promise<void> {
+    this.step = null;
+    step.abort.abort(new Error(`ended by ${event.kind}`));
+    await step.ended;
+  }
+
+  private unsaved(error: unknown, before: InstallState, state: InstallState): InstallEvent | null {
+    const { code, message } = asInstallError(error);
+    this.options.log.error({ code, err: message }, 'the install journal cannot be written');
+    const phase = stateName(state);
+    // Not committed before it is on the disk: the previous model is still warm.
+    if (phase === 'COMMITTED' && stateName(before) === 'TRIAL') this.state = before;
+    else if (this.stopped || phase === 'IDLE' || ENDS.has(phase)) return null;
+    return { kind: 'failed', code: code === 'DISK_FULL' ? code : 'DISK_ERROR', message: `state.json: ${message}` };
+  }
+
+  private run(step: Step, state: InstallState): void {
+    const abort = new AbortController();
+    const running: RunningStep = { abort, ended: Promise.resolve() };
+    running.ended = this.installer
+      .run(step, {
+        state,
+        assignedAt: this.assignedAt,
+        signal: abort.signal,
+        onProgress: (bytes, totalBytes) => {
+          this.progress = { bytes, totalBytes };
+        },
+        onFirstResult: (at) => {
+          const afterMs = Math.round(at - this.assignedAt);
+          this.options.log.info(
+            { generation: state.generation, digest: state.journal?.release.digest, afterMs },
+            'first live result',
+          );
+          if (!abort.signal.aborted) this.options.onChange(this.status, false);
+        },
+      })
+      .then((event) => {
+        if (this.step !== running) return;
+        this.step = null;
+        this.dispatch(event);
+      });
+    this.step = running;
+  }
+
+  private enter(state: InstallState): void {
+    const { clock } = this.options.ports;
+    this.cancelTimer?.();
+    this.cancelTimer = null;
+    this.state = state;
+    const { journal, generation } = state;
+    if (journal === null) return;
+    const { phase, release } = journal;
+    if (phase === 'OFFERED') {
+      this.progress = null;
+      this.phaseAt = clock.now();
+      this.options.running.introduce(release);
+    }
+    const now = clock.now();
+    const took = { phase, afterMs: Math.round(now - this.assignedAt), stepMs: Math.round(now - this.phaseAt) };
+    this.options.log.info({ generation, release: `${release.name} ${release.version}`, ...took }, 'install phase');
+    this.phaseAt = now;
+  }
+
+  private logEnd(
+    event: Extract<InstallEvent, { kind: 'failed' | 'judged' }>,
+    { generation, journal }: InstallState,
+  ): void {
+    if (event.kind === 'judged' && event.verdict === 'good') return;
+    const fields = { generation, phase: journal?.phase, code: event.code, detail: event.message };
+    this.options.log.warn(fields, 'install not committed');
+  }
+
+  /** Does the publisher still list what runs, what it could go back to, and what is on its way? */
+  private async review(): Promise<void> {
+    const { active, previous, journal } = this.state;
+    // Whether a candidate is listed at all is the preflight's question.
+    const described = journal !== null && DESCRIBED.has(journal.phase) ? journal.release : null;
+    const asked = [active, previous, described].filter((slot) => slot !== null);
+    const { releases } = this.options.ports;
+    try {
+      const gone = await Promise.all(asked.map((release) => releases.isWithdrawn(release)));
+      const digests = asked.filter((_, index) => gone[index]).map(({ digest }) => digest);
+      if (digests.length > 0) this.dispatch({ kind: 'withdrawn', digests });
+    } catch (error) {
+      this.options.log.warn({ err: (error as Error).message }, 'withdrawals could not be looked up');
+    }
   }
 }

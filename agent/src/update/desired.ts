@@ -1,21 +1,14 @@
-import type { KeyObject } from 'node:crypto';
 import { TypeCompiler } from '@sinclair/typebox/compiler';
 import { Value } from '@sinclair/typebox/value';
-import {
-  Desired,
-  decodeMessage,
-  type InstallErrorCode,
-  openEnvelope,
-  PAYLOAD_TYPE,
-  TrialPolicy,
-} from '@vigie/protocol';
+import { Desired, decodeMessage, type InstallErrorCode, PAYLOAD_TYPE, TrialPolicy } from '@vigie/protocol';
+import { openByKeyring, type ServerKeyring } from './server-keyring.js';
 
 const desiredCheck = TypeCompiler.Compile(Desired);
 
 export interface DesiredContext {
   deviceId: string;
-  /** Ed25519 keys that may sign desired states. */
-  trustedKeys: readonly KeyObject[];
+  /** Who may sign desired states now. */
+  trustedKeys: ServerKeyring;
   /** Newest generation accepted so far; 0 before the first. */
   lastGeneration: number;
 }
@@ -30,14 +23,16 @@ export type OpenedDesired =
 export function openDesired(bytes: Uint8Array, context: DesiredContext): OpenedDesired {
   const envelope = decodeMessage('desired', bytes);
   if (!envelope.ok) return refused('DESIRED_MALFORMED', `envelope ${envelope.code}: ${envelope.detail}`);
-  const opened = openEnvelope(envelope.message, PAYLOAD_TYPE.desired, context.trustedKeys);
+  const opened = openByKeyring(envelope.message, PAYLOAD_TYPE.desired, context.trustedKeys);
   if (!opened.ok) {
-    return opened.code === 'ENVELOPE_TYPE_MISMATCH'
-      ? refused('DESIRED_MALFORMED', `payload type is "${envelope.message.payloadType}"`)
-      : refused(
-          'DESIRED_SIGNATURE_INVALID',
-          'no key of the server this board was enrolled with signed the desired state',
-        );
+    switch (opened.code) {
+      case 'ENVELOPE_TYPE_MISMATCH':
+        return refused('DESIRED_MALFORMED', `payload type is "${envelope.message.payloadType}"`);
+      case 'ENVELOPE_KEY_REVOKED':
+        return refused('DESIRED_KEY_REVOKED', 'signed by a key of the server that was revoked');
+      case 'ENVELOPE_SIGNATURE_INVALID':
+        return refused('DESIRED_SIGNATURE_INVALID', 'no key of the server that this board trusts signed it');
+    }
   }
   let payload: unknown;
   try {
@@ -63,9 +58,12 @@ export function openDesired(bytes: Uint8Array, context: DesiredContext): OpenedD
   return { kind: 'accepted', desired };
 }
 
-/** The thresholds of a trial: the schema's defaults where the desired state names none. */
-export function trialPolicyOf(desired: Desired): TrialPolicy {
-  return { ...Value.Create(TrialPolicy), ...desired.trial };
+/** The thresholds of a trial: the schema's defaults, then what the release says, then what the desired state says. */
+export function trialPolicyOf(
+  desired: Partial<TrialPolicy> | undefined,
+  release: Partial<TrialPolicy> | undefined,
+): TrialPolicy {
+  return { ...Value.Create(TrialPolicy), ...release, ...desired };
 }
 
 function refused(code: InstallErrorCode, message: string): OpenedDesired {

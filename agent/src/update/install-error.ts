@@ -11,42 +11,15 @@ export class InstallError extends Error {
   }
 }
 
-/**
- * Causes that lie outside the package and may pass by themselves: the same generation is tried again after a while.
- * They say nothing about the model, so they are never held against its digest.
- */
-const TRANSIENT: ReadonlySet<InstallErrorCode> = new Set([
-  'TUF_EXPIRED',
-  'TUF_UNAVAILABLE',
-  'TARGET_UNKNOWN',
-  'DISK_FULL',
-  'CHUNK_MISSING',
-  'INTERNAL',
-]);
+const FULL = new Set(['ENOSPC', 'EDQUOT']);
+const BROKEN = new Set(['EIO', 'EROFS', 'ENODEV', 'ENXIO', 'EUCLEAN']);
 
-/** What the model itself did wrong on this board: remembered, and not tried again unless asked with `retry`. */
-const MODEL_FAULT: ReadonlySet<InstallErrorCode> = new Set([
-  'PACKAGE_INVALID',
-  'MODEL_LOAD_FAILED',
-  'GOLDEN_MISMATCH',
-  'TRIAL_CHILD_CRASHED',
-  'TRIAL_TOO_SLOW',
-  'TRIAL_DISAGREES',
-]);
-
-export function isTransient(code: InstallErrorCode): boolean {
-  return TRANSIENT.has(code);
-}
-
-export function isModelFault(code: InstallErrorCode): boolean {
-  return MODEL_FAULT.has(code);
-}
-
-/** Wraps whatever was thrown: our own errors keep their code, a full disk is DISK_FULL, the rest is INTERNAL. */
+/** Wraps whatever was thrown: our own errors keep their code, a disk that is full or broken says so, the rest is INTERNAL. */
 export function asInstallError(error: unknown): InstallError {
   if (error instanceof InstallError) return error;
-  if ((error as NodeJS.ErrnoException | null)?.code === 'ENOSPC') {
-    return new InstallError('DISK_FULL', (error as Error).message, { cause: error });
-  }
-  return new InstallError('INTERNAL', error instanceof Error ? error.message : String(error), { cause: error });
+  const { code } = (error ?? {}) as NodeJS.ErrnoException;
+  const message = error instanceof Error ? error.message : String(error);
+  if (code !== undefined && FULL.has(code)) return new InstallError('DISK_FULL', message, { cause: error });
+  if (code !== undefined && BROKEN.has(code)) return new InstallError('DISK_ERROR', message, { cause: error });
+  return new InstallError('INTERNAL', message, { cause: error });
 }

@@ -1,169 +1,169 @@
-import type { InstallPhase, ReleaseReference, SwapReport, TrialPolicy } from '@vigie/protocol';
-import type { Clock, Detector, DetectorFactory, LiveDetector } from '../ports.js';
+import type { Desired, ReleaseDescriptor, ReleaseReference, TrialPolicy } from '@vigie/protocol';
+import { Candidate, type CandidatePorts, type CandidateRequest } from './candidate.js';
+import type { DeliveryOrder } from './delivery.js';
+import { trialPolicyOf } from './desired.js';
 import { asInstallError, InstallError } from './install-error.js';
-import type { LiveHistory } from './live-history.js';
-import type { PackageStore, ReadGolden, ReleaseSource, StoredPackage } from './ports.js';
-import { checkDescriptor, checkRequirements, checkRoom } from './release-checks.js';
-import { selfTest } from './self-test.js';
-import { runTrial } from './trial-run.js';
+import type { InstallState } from './journal.js';
+import type { InstallEvent, Step } from './machine-types.js';
+import type { PackageStore, ReleaseSource, StoredPackage } from './ports.js';
+import { type BoardMemory, planInstall } from './preflight.js';
+import { checkDescriptor, checkRequirements } from './release-checks.js';
 
-export interface InstallPorts {
-  clock: Clock;
-  live: LiveDetector;
-  factory: DetectorFactory;
+export interface InstallPorts extends CandidatePorts {
   releases: ReleaseSource;
   packages: PackageStore;
-  readGolden: ReadGolden;
-  history: LiveHistory;
+  /** The package that came with the agent, verified; it lies in no slot. */
+  bundled: StoredPackage | null;
   board: { agentVersion: string; hardwareClass: string };
+  /** Of the board, and of the child with this process id; absent: memory is not planned. */
+  readMemory?(livePid: number | null): BoardMemory;
+  /** May so many bytes be fetched? Throws InstallError DATA_BUDGET_EXCEEDED; absent: the download itself asks. */
+  checkBudget?(fetchBytes: number, order: DeliveryOrder): Promise<void>;
 }
 
-export interface InstallRequest {
-  release: ReleaseReference;
-  policy: TrialPolicy;
-  /** When the desired state arrived, monotonic ms. */
+export interface StepRequest {
+  /** With the journal entry that the step belongs to. */
+  state: InstallState;
+  /** When this was assigned, monotonic ms. */
   assignedAt: number;
-  /** Detections below this score are not compared in the trial; null: below the package's own default threshold. */
-  scoreFloor: number | null;
+  onProgress(bytes: number, totalBytes: number): void;
+  onFirstResult(at: number): void;
+  signal: AbortSignal;
 }
 
-/** What the installer tells as it goes; `enter` returns once the journal holds the phase. */
-export interface InstallObserver {
-  enter(phase: InstallPhase, changes?: { swap?: SwapReport }): Promise<void>;
-  progress(bytes: number, totalBytes: number): void;
-  /** The candidate had its first live result: it is active. */
-  firstResult(at: number): void;
-}
+/** Carries out the steps of one install. What they have in hand goes from step to step, and with `abandon`. */
+export class Installer {
+  private readonly candidate: Candidate;
+  private descriptor: ReleaseDescriptor | null = null;
+  private stored: StoredPackage | null = null;
 
-export type InstallOutcome =
-  | { kind: 'committed' }
-  | { kind: 'failed'; phase: 'FAILED' | 'ROLLED_BACK'; error: InstallError; swap: SwapReport | null }
-  | { kind: 'aborted' };
-
-/**
- * One install from offer to commit. The live model keeps running until the pointer turns, and is warm until the commit.
- * Never throws: a fault becomes an outcome. An aborted install leaves what it fetched for the next one.
- */
-export async function runInstall(
-  ports: InstallPorts,
-  request: InstallRequest,
-  observer: InstallObserver,
-  signal: AbortSignal,
-): Promise<InstallOutcome> {
-  let candidate: Detector | null = null;
-  try {
-    const stored = await obtain(ports, request, observer, signal);
-    await observer.enter('SELF_TEST');
-    ports.history.openWindow();
-    candidate = await load(ports, stored, signal);
-    const turned = candidate;
-    candidate = null;
-    return await tryLive(ports, request, observer, signal, turned, stored);
-  } catch (error) {
-    await candidate?.close().catch(() => {});
-    if (signal.aborted) return { kind: 'aborted' };
-    return { kind: 'failed', phase: 'FAILED', error: asInstallError(error), swap: null };
+  constructor(private readonly ports: InstallPorts) {
+    this.candidate = new Candidate(ports);
   }
-}
 
-/** Brings the package to the disk, checked: PREFLIGHT to STAGED. */
-async function obtain(
-  ports: InstallPorts,
-  { release }: InstallRequest,
-  observer: InstallObserver,
-  signal: AbortSignal,
-): Promise<StoredPackage> {
-  await observer.enter('PREFLIGHT');
-  const descriptor = await ports.releases.describe(release, signal);
-  checkDescriptor(descriptor, release);
-  checkRequirements(descriptor.requires, ports.board);
-  const { missingBytes, freeBytes } = await ports.packages.survey(descriptor, signal);
-  checkRoom(missingBytes, freeBytes);
-  signal.throwIfAborted();
-  await observer.enter('DOWNLOADING');
-  await ports.packages.fill(descriptor, (bytes, total) => observer.progress(bytes, total), signal);
-  signal.throwIfAborted();
-  await observer.enter('VERIFYING');
-  const stored = await ports.packages.verify(descriptor);
-  signal.throwIfAborted();
-  await observer.enter('STAGED');
-  return stored;
-}
-
-/** Loads the model in a background child while its golden frames are decoded, and tests it. Closes the child on failure. */
-async function load(ports: InstallPorts, stored: StoredPackage, signal: AbortSignal): Promise<Detector> {
-  const spawning = ports.factory.spawn(stored.directory, 'background').catch((error: Error) => {
-    throw new InstallError('MODEL_LOAD_FAILED', error.message, { cause: error });
-  });
-  const [detector, pictures] = await Promise.allSettled([spawning, ports.readGolden(stored)]);
-  if (detector.status === 'rejected') throw detector.reason;
-  try {
-    if (pictures.status === 'rejected') throw pictures.reason;
-    await selfTest(detector.value, pictures.value, stored.open.manifest.thresholds.default, signal);
-    return detector.value;
-  } catch (error) {
-    await detector.value.close().catch(() => {});
-    throw error;
-  }
-}
-
-/** TRIAL: turns the pointer, judges, then commits or turns back. Takes over the candidate's child. */
-async function tryLive(
-  ports: InstallPorts,
-  request: InstallRequest,
-  observer: InstallObserver,
-  signal: AbortSignal,
-  candidate: Detector,
-  stored: StoredPackage,
-): Promise<InstallOutcome> {
-  const { live, history } = ports;
-  const { policy } = request;
-  const previous = live.active;
-  try {
-    await observer.enter('TRIAL');
-    signal.throwIfAborted();
-  } catch (error) {
-    await candidate.close().catch(() => {});
-    throw error;
-  }
-  const trial = runTrial(live, ports.clock, {
-    candidateDigest: candidate.digest,
-    baselineMs: previous === null ? [] : history.childMsOf(previous.digest),
-    policy,
-    scoreFloor: request.scoreFloor ?? stored.open.manifest.thresholds.default,
-  });
-  const aborted = new Promise<'aborted'>((resolve) => {
-    signal.addEventListener('abort', () => resolve('aborted'), { once: true });
-  });
-  live.turnTo(candidate, stored.directory, previous === null ? 0 : policy.compareEvery).then(
-    (first) => {
-      history.markFirstResult(first.doneAt);
-      observer.firstResult(first.doneAt);
-    },
-    (error: Error) => trial.crashed(error.message),
-  );
-  try {
-    const ended = await Promise.race([trial.verdict, aborted]);
-    if (ended !== 'aborted' && ended.verdict === 'good') {
-      const swap = history.closeWindow(request.assignedAt);
-      await observer.enter('COMMITTED', swap === null ? {} : { swap });
-      await live.commit();
-      return { kind: 'committed' };
+  /** Never throws: what went wrong is an event. */
+  async run(step: Step, request: StepRequest): Promise<InstallEvent> {
+    try {
+      return await this.perform(step, request);
+    } catch (error) {
+      const { code, message } = asInstallError(error);
+      return { kind: 'failed', code, message };
     }
-    await turnBack(live, candidate);
-    if (ended === 'aborted') return { kind: 'aborted' };
-    const swap = history.closeWindow(request.assignedAt);
-    return { kind: 'failed', phase: 'ROLLED_BACK', error: new InstallError(ended.code, ended.message), swap };
-  } catch (error) {
-    await turnBack(live, candidate);
-    throw error;
-  } finally {
-    trial.stop();
+  }
+
+  async abandon(): Promise<void> {
+    this.descriptor = null;
+    this.stored = null;
+    await this.candidate.abandon();
+  }
+
+  async drain(): Promise<void> {
+    this.descriptor = null;
+    this.stored = null;
+    await this.candidate.drain();
+  }
+
+  private async perform(step: Step, request: StepRequest): Promise<InstallEvent> {
+    switch (step.do) {
+      case 'proceed':
+        return { kind: 'done' };
+      case 'preflight':
+        return this.preflight(step.release, request);
+      case 'fetch':
+        return this.fill(request);
+      case 'verify':
+        return this.verify(request);
+      case 'self-test':
+        return this.candidate.load(this.candidateRequest(request));
+      case 'stop-swap':
+        return this.candidate.stopSwap(this.candidateRequest(request));
+      case 'shadow': {
+        const { shadow } = request.state.desired ?? {};
+        if (shadow === undefined) throw new InstallError('INTERNAL', 'no shadow run was asked for');
+        return this.candidate.shadow(this.candidateRequest(request), shadow);
+      }
+      case 'trial':
+        return this.candidate.trial(this.candidateRequest(request));
+      case 'take-over':
+        return this.candidate.takeOver(this.candidateRequest(request));
+    }
+  }
+
+  private async preflight(release: ReleaseReference, request: StepRequest): Promise<InstallEvent> {
+    const { releases, packages, board, checkBudget } = this.ports;
+    const { state, signal } = request;
+    if (state.journal?.left !== undefined) {
+      // What was good before needs nobody's word and no line.
+      this.stored = await this.onDisk(release);
+      if (this.stored !== null) {
+        const packageBytes = total(this.stored.open.files);
+        const plan = this.plan({ missingBytes: 0, freeBytes: Number.POSITIVE_INFINITY, packageBytes }, state);
+        return { kind: 'done', present: true, plan };
+      }
+    }
+    const descriptor = await releases.describe(release, signal);
+    checkDescriptor(descriptor, release);
+    checkRequirements(descriptor.requires, board);
+    this.descriptor = descriptor;
+    const { missingBytes, fetchBytes, freeBytes } = await packages.survey(descriptor, signal);
+    const { memoryBytes } = descriptor.requires;
+    const plan = this.plan({ missingBytes, freeBytes, packageBytes: total(descriptor.files), memoryBytes }, state);
+    await checkBudget?.(fetchBytes, orderOf(state));
+    signal.throwIfAborted();
+    return { kind: 'done', plan };
+  }
+
+  private plan(
+    sizes: { missingBytes: number; freeBytes: number; packageBytes: number; memoryBytes?: number },
+    { desired, journal }: InstallState,
+  ) {
+    const { live, readMemory } = this.ports;
+    return planInstall({
+      ...sizes,
+      memory: readMemory?.(live.active?.pid ?? null) ?? { availableBytes: null, liveBytes: null },
+      lastLoadMs: this.candidate.lastLoadMs,
+      shadow: desired?.shadow !== undefined && journal?.left === undefined,
+    });
+  }
+
+  private async fill({ state, onProgress, signal }: StepRequest): Promise<InstallEvent> {
+    await this.ports.packages.fill(this.described, onProgress, signal, orderOf(state));
+    signal.throwIfAborted();
+    return { kind: 'done' };
+  }
+
+  private async verify({ signal }: StepRequest): Promise<InstallEvent> {
+    // What is on the disk already was verified when it was opened.
+    this.stored ??= await this.ports.packages.verify(this.described);
+    signal.throwIfAborted();
+    return { kind: 'done' };
+  }
+
+  private async onDisk({ digest }: ReleaseReference): Promise<StoredPackage | null> {
+    const { packages, bundled } = this.ports;
+    return (await packages.open(digest)) ?? (bundled?.open.digest === digest ? bundled : null);
+  }
+
+  private get described(): ReleaseDescriptor {
+    if (this.descriptor === null) throw new InstallError('INTERNAL', 'no release was described');
+    return this.descriptor;
+  }
+
+  private candidateRequest({ state, ...request }: StepRequest): CandidateRequest {
+    if (this.stored === null) throw new InstallError('INTERNAL', 'no package was verified');
+    return { ...request, stored: this.stored, policy: this.policyOf(state.desired) };
+  }
+
+  /** Defaults, then what the release says, then what the fleet says. */
+  private policyOf(desired: Desired | null): TrialPolicy {
+    return trialPolicyOf(desired?.trial, this.descriptor?.trial);
   }
 }
 
-/** After a crash the live detector has turned back by itself. */
-async function turnBack(live: LiveDetector, candidate: Detector): Promise<void> {
-  if (live.active !== candidate) return;
-  await live.turnBack();
+function orderOf({ desired, generation }: InstallState): DeliveryOrder {
+  return { generation, issuedAt: Date.parse(desired?.issuedAt ?? ''), policy: desired?.delivery ?? {} };
+}
+
+function total(files: readonly { size: number }[]): number {
+  return files.reduce((sum, { size }) => sum + size, 0);
 }

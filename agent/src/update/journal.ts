@@ -1,40 +1,24 @@
 import { type Static, Type } from '@sinclair/typebox';
+import { Value } from '@sinclair/typebox/value';
 import {
+  Agreement,
   Counter,
   Desired,
   InstallErrorCode,
   InstallPhase,
   type InstallPhase as Phase,
   ReleaseReference,
+  Sha256,
+  SwapPlan,
   SwapReport,
 } from '@vigie/protocol';
+import { FAULTS } from './faults.js';
 
-/**
- * Which phase may follow which. From every phase an install may start anew (OFFERED): a newer generation came, or the
- * board restarted and the interrupted install goes on; what is on the disk by then is not fetched again.
- */
-export const TRANSITIONS: Readonly<Record<Phase, readonly Phase[]>> = {
-  OFFERED: ['PREFLIGHT', 'FAILED', 'OFFERED'],
-  PREFLIGHT: ['DOWNLOADING', 'FAILED', 'OFFERED'],
-  DOWNLOADING: ['VERIFYING', 'FAILED', 'OFFERED'],
-  VERIFYING: ['STAGED', 'FAILED', 'OFFERED'],
-  STAGED: ['SELF_TEST', 'FAILED', 'OFFERED'],
-  SELF_TEST: ['SHADOW', 'TRIAL', 'FAILED', 'OFFERED'],
-  SHADOW: ['TRIAL', 'SHADOWED', 'INCONCLUSIVE', 'FAILED', 'OFFERED'],
-  TRIAL: ['COMMITTED', 'ROLLED_BACK', 'INCONCLUSIVE', 'FAILED', 'OFFERED'],
-  COMMITTED: ['OFFERED'],
-  SHADOWED: ['OFFERED'],
-  ROLLED_BACK: ['OFFERED'],
-  INCONCLUSIVE: ['OFFERED'],
-  FAILED: ['OFFERED'],
-};
+/** Phases in which an install is over, for good or until it is tried again. */
+export const ENDS: ReadonlySet<Phase> = new Set(['COMMITTED', 'SHADOWED', 'ROLLED_BACK', 'INCONCLUSIVE', 'FAILED']);
 
 export function isTerminal(phase: Phase): boolean {
-  return ['COMMITTED', 'SHADOWED', 'ROLLED_BACK', 'INCONCLUSIVE', 'FAILED'].includes(phase);
-}
-
-export function mayFollow(from: Phase, to: Phase): boolean {
-  return TRANSITIONS[from].includes(to);
+  return ENDS.has(phase);
 }
 
 /** How far one install came. */
@@ -42,16 +26,26 @@ export const JournalEntry = Type.Object({
   generation: Counter,
   release: ReleaseReference,
   phase: InstallPhase,
+  /** Digest of a withdrawn release that this install leaves: it goes back to an earlier one that nobody asked for. */
+  left: Type.Optional(Sha256),
   error: Type.Union([Type.Object({ code: InstallErrorCode, message: Type.String() }), Type.Null()]),
+  /** 1 for the first one of this generation. */
+  attempt: Counter,
   /** How often this install has begun to load its model: a model that takes the board down must not do so for ever. */
   loads: Counter,
+  /** How often the candidate's child was killed from outside. */
+  killed: Counter,
+  /** When the next attempt is due, as the board's wall clock says it; only told, never compared. */
+  retryAt: Type.Optional(Type.String()),
+  plan: Type.Optional(SwapPlan),
   swap: Type.Optional(SwapReport),
+  agreement: Type.Optional(Agreement),
 });
 export type JournalEntry = Static<typeof JournalEntry>;
 
 /** All that the updater remembers over a restart: `<data>/state.json`. */
 export const InstallState = Type.Object({
-  schema: Type.Literal(1),
+  schema: Type.Literal(2),
   /** Newest accepted generation; 0 before the first. */
   generation: Counter,
   /** The newest accepted desired state: an interrupted install goes on without waiting for the broker. */
@@ -68,7 +62,7 @@ export const InstallState = Type.Object({
 export type InstallState = Static<typeof InstallState>;
 
 export const EMPTY_STATE: InstallState = {
-  schema: 1,
+  schema: 2,
   generation: 0,
   desired: null,
   newestIssuedAt: null,
@@ -77,6 +71,27 @@ export const EMPTY_STATE: InstallState = {
   journal: null,
   failed: {},
 };
+
+/**
+ * What stands in a state file → the state. Files of schema 1 (before shadow runs, retries that are counted and withdrawals)
+ * are read as what they meant. Throws an Error that names the field.
+ */
+export function parseState(value: unknown): InstallState {
+  const state = migrate(value);
+  const problem = Value.Errors(InstallState, state).First();
+  if (problem !== undefined) throw new Error(`${problem.path || '/'}: ${problem.message}`);
+  return state as InstallState;
+}
+
+function migrate(value: unknown): unknown {
+  if (typeof value !== 'object' || value === null || (value as { schema?: unknown }).schema !== 1) return value;
+  const { journal, ...rest } = value as { journal?: { phase?: Phase; error?: { code?: InstallErrorCode } } | null };
+  if (journal === null || journal === undefined) return { ...rest, schema: 2, journal: null };
+  // Schema 1 tried some failures again without saying so in the file.
+  const code = journal.phase === 'FAILED' ? journal.error?.code : undefined;
+  const again = code !== undefined && FAULTS[code]?.retry === 'soon' ? { retryAt: new Date(0).toISOString() } : {};
+  return { ...rest, schema: 2, journal: { attempt: 1, killed: 0, ...again, ...journal } };
+}
 
 /** How many failed digests are remembered; the oldest is forgotten first. */
 const MAX_FAILED = 100;
@@ -89,10 +104,4 @@ export function rememberFailure(
 ): InstallState['failed'] {
   const others = Object.entries(failed).filter(([key]) => key !== digest);
   return Object.fromEntries([...others, [digest, failure] as const].slice(-MAX_FAILED));
-}
-
-/** Phase → journal entry, checked against the table. Throws RangeError on a step that cannot be: a bug of ours. */
-export function advance(entry: JournalEntry, phase: Phase, changes: Partial<JournalEntry> = {}): JournalEntry {
-  if (!mayFollow(entry.phase, phase)) throw new RangeError(`install phase ${phase} cannot follow ${entry.phase}`);
-  return { ...entry, ...changes, phase };
 }

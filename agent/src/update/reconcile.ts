@@ -1,41 +1,40 @@
-import type { Desired, InstallErrorCode, ReleaseReference } from '@vigie/protocol';
-import { isTransient } from './install-error.js';
-import { type InstallState, isTerminal } from './journal.js';
+import type { InstallErrorCode, ReleaseReference } from '@vigie/protocol';
+import { FAULTS, MAX_LOADS, type RetryClass } from './faults.js';
+import { type InstallState, isTerminal, type JournalEntry } from './journal.js';
 
-/** A model that took the agent down while it was loaded or on trial is given up after so many starts. */
-export const MAX_LOADS = 3;
-
-export interface Installed {
-  /** Digest of the model that detects now; null: none. */
-  activeDigest: string | null;
-}
-
-/** What to do next. */
+/** What a desired state means for a board. */
 export type Action =
-  | { kind: 'nothing'; reason: 'no-desired' | 'leave-as-is' | 'up-to-date' | 'already-answered' }
+  | { kind: 'nothing'; reason: 'leave-as-is' | 'answered' | 'waiting' }
   /** The wanted model runs already: only say so. */
   | { kind: 'adopt'; release: ReleaseReference }
   | { kind: 'refuse'; release: ReleaseReference; code: InstallErrorCode; message: string }
-  | { kind: 'install'; release: ReleaseReference; resume: boolean };
+  /** `entry`: what it goes on with; null: it is new. */
+  | { kind: 'install'; release: ReleaseReference; entry: JournalEntry | null };
 
-/** Desired, installed and what happened before → the next action. */
+/**
+ * Desired, running and what happened before → the next action.
+ * `runs`: digest of the model that detects while no candidate does; null: none.
+ */
 export function reconcile(
-  desired: Desired | null,
-  installed: Installed,
-  history: Pick<InstallState, 'journal' | 'failed'>,
+  { desired, journal, failed }: Pick<InstallState, 'desired' | 'journal' | 'failed'>,
+  runs: string | null,
 ): Action {
-  if (desired === null) return { kind: 'nothing', reason: 'no-desired' };
-  const { release, generation } = desired;
-  if (release === null) return { kind: 'nothing', reason: 'leave-as-is' };
-  const entry = history.journal?.generation === generation ? history.journal : null;
-  if (release.digest === installed.activeDigest) {
-    return entry?.phase === 'COMMITTED' ? { kind: 'nothing', reason: 'up-to-date' } : { kind: 'adopt', release };
+  if (desired === null || desired.release === null) return { kind: 'nothing', reason: 'leave-as-is' };
+  const { generation } = desired;
+  // Back from a withdrawn release, but another one is wanted: that is not answered by going back.
+  const wentBack = journal?.phase === 'COMMITTED' && journal.left !== undefined;
+  const over = wentBack && journal.left !== desired.release.digest;
+  const entry = journal?.generation === generation && !over ? journal : null;
+  const release = entry?.left === undefined ? desired.release : entry.release;
+  if (release.digest === runs) {
+    return entry?.phase === 'COMMITTED' ? { kind: 'nothing', reason: 'answered' } : { kind: 'adopt', release };
   }
-  if (entry !== null && (entry.phase === 'FAILED' || entry.phase === 'ROLLED_BACK')) {
-    const again = entry.error !== null && isTransient(entry.error.code);
-    return again ? { kind: 'install', release, resume: true } : { kind: 'nothing', reason: 'already-answered' };
+  if (entry !== null && isTerminal(entry.phase) && entry.phase !== 'COMMITTED') {
+    const again = retryOf(entry);
+    if (again === 'soon' || again === 'start') return { kind: 'install', release, entry };
+    return { kind: 'nothing', reason: again === 'never' ? 'answered' : 'waiting' };
   }
-  const failure = history.failed[release.digest];
+  const failure = failed[release.digest];
   if (failure !== undefined && !(desired.retry === true && failure.generation < generation)) {
     return {
       kind: 'refuse',
@@ -52,5 +51,13 @@ export function reconcile(
       message: `the agent ended ${entry.loads} times while this model was loaded or on trial`,
     };
   }
-  return { kind: 'install', release, resume: entry !== null };
+  return { kind: 'install', release, entry };
+}
+
+/** How an ended install goes on after a start. */
+function retryOf({ error, retryAt }: JournalEntry): RetryClass {
+  const { retry } = FAULTS[error?.code ?? 'INTERNAL'];
+  if (retryAt === undefined) return error !== null && retry === 'start' ? 'start' : 'never';
+  // What is final by its code was tried again because the child was killed from outside.
+  return retry === 'never' ? 'soon' : retry;
 }

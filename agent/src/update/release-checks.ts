@@ -1,5 +1,5 @@
 import { packageDigest } from '@vigie/models/package/digest';
-import { CHUNK_BYTES, type ReleaseDescriptor, type ReleaseReference } from '@vigie/protocol';
+import { chunkLayout, type ReleaseDescriptor, type ReleaseReference } from '@vigie/protocol';
 import { InstallError } from './install-error.js';
 
 /** Room that must stay free on the disk beyond the package: journals, logs, the next metadata. Bytes. */
@@ -16,12 +16,10 @@ export function checkDescriptor(descriptor: ReleaseDescriptor, release: ReleaseR
   for (const file of descriptor.files) {
     if (paths.has(file.path)) throw new InstallError('DESCRIPTOR_INVALID', `file "${file.path}" stands twice in it`);
     paths.add(file.path);
-    const chunks = Math.ceil(file.size / CHUNK_BYTES);
-    if (file.chunks.length !== chunks) {
-      throw new InstallError(
-        'DESCRIPTOR_INVALID',
-        `file "${file.path}" of ${file.size} bytes names ${file.chunks.length} chunks, not ${chunks}`,
-      );
+    try {
+      chunkLayout(file);
+    } catch (error) {
+      throw new InstallError('DESCRIPTOR_INVALID', (error as Error).message, { cause: error });
     }
   }
   const actual = packageDigest(descriptor.files);

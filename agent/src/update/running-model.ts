@@ -1,12 +1,20 @@
 import type { ReleaseReference, RunningModel } from '@vigie/protocol';
 import type { FrameResult } from '../ports.js';
 
-/** Which model detects now, and how many frames it has: follows the live results, so a turn back shows by itself. */
+/**
+ * Proof of running: which model detects now, and on how many frames since when. Counts live results of this start of the agent
+ * only: what a comparison or a self-test saw is no proof. A child that is started again goes on counting, a swap begins anew, and
+ * while no child lives nothing is said to run.
+ */
 export class RunningModels {
   private readonly known = new Map<string, ReleaseReference>();
   private running: RunningModel | null = null;
 
-  constructor(private readonly wall: () => number) {}
+  /** @param alive whether a live child is there now. */
+  constructor(
+    private readonly wall: () => number,
+    private readonly alive: () => boolean = () => true,
+  ) {}
 
   /** A model that may turn up in live results. */
   introduce(release: ReleaseReference): void {
@@ -21,7 +29,9 @@ export class RunningModels {
 
   add(result: FrameResult): void {
     if (this.running?.release.digest !== result.digest) {
+      this.running = null;
       const release = this.known.get(result.digest);
+      // Better no word than one about a model that no longer detects.
       if (release === undefined) return;
       this.turn(release);
     }
@@ -38,7 +48,7 @@ export class RunningModels {
   }
 
   get current(): RunningModel | null {
-    return this.running === null ? null : { ...this.running };
+    return this.running === null || !this.alive() ? null : { ...this.running };
   }
 
   private turn(release: ReleaseReference): void {

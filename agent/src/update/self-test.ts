@@ -3,32 +3,37 @@ import type { ContentRectangle, PlanarFrame } from '@vigie/models/runtime/frame'
 import { compareGolden } from '@vigie/models/runtime/golden';
 import type { Detector } from '../ports.js';
 import { InstallError } from './install-error.js';
-import type { GoldenPicture } from './ports.js';
+import type { GoldenPicture, GoldenPictures } from './ports.js';
 
-/** First runs of a session are slower (allocation, caches): so many more before the stream meets it. */
-const WARM_UP_RUNS = 3;
+/** First runs of a session are slower (allocation, caches): it has this many behind it before the stream meets it. */
+const WARM_UP_RUNS = 4;
 
 /**
- * Runs the package's golden frames through the candidate on this very board, then warms it up.
- * `threshold`: the manifest's `thresholds.default`, at which the expected detections were written down.
- * Throws InstallError GOLDEN_MISMATCH, or MODEL_LOAD_FAILED when the child dies at it.
+ * Runs all of the package's golden frames through the candidate on this very board, and more to warm it up if these
+ * are few. `threshold`: the manifest's `thresholds.default`, at which the expected detections were written down.
+ * Throws InstallError GOLDEN_MISMATCH, MODEL_LOAD_FAILED when the child dies at it, or what decoding a picture throws.
  */
 export async function selfTest(
   detector: Detector,
-  pictures: readonly GoldenPicture[],
+  pictures: GoldenPictures,
   threshold: number,
   signal: AbortSignal,
 ): Promise<void> {
-  for (const { golden, frame, content } of pictures) {
+  let runs = 0;
+  let last: GoldenPicture | null = null;
+  for await (const picture of pictures) {
     signal.throwIfAborted();
+    const { golden, frame, content } = picture;
     const result = compareGolden(golden, await detect(detector, frame, content), threshold);
     if (!result.ok) throw new InstallError('GOLDEN_MISMATCH', result.reason);
+    last = picture;
+    runs += 1;
   }
-  for (let run = 0; run < WARM_UP_RUNS && pictures.length > 0; run += 1) {
+  for (; last !== null && runs < WARM_UP_RUNS; runs += 1) {
     signal.throwIfAborted();
-    const { frame, content } = pictures[run % pictures.length];
-    await detect(detector, frame, content);
+    await detect(detector, last.frame, last.content);
   }
+  detector.tested?.();
 }
 
 async function detect(detector: Detector, frame: PlanarFrame, content: ContentRectangle): Promise<Detection[]> {

@@ -2,7 +2,7 @@ import type { Agreement, ShadowPolicy } from '@vigie/protocol';
 import type { BoardHeat, Clock, Detector, LiveDetector } from '../ports.js';
 import { AgreementMeter } from './agreement.js';
 import { watchHeat } from './heat.js';
-import { above } from './trial-run.js';
+import { counting } from './trial-run.js';
 
 /** Fewer compared frames than these say nothing about two models. */
 const MIN_COMPARED = 5;
@@ -12,10 +12,8 @@ export interface ShadowSubject {
   policy: ShadowPolicy;
   /** From this temperature on the board is not burdened with a second model, degrees Celsius (of the TrialPolicy). */
   maxTemperatureC: number;
-  /** Detections of the candidate below this score are not counted. */
+  /** Below this score detections of a model that does not tell its own threshold are not compared. */
   scoreFloor: number;
-  /** The same of the live model; as the candidate's when absent. */
-  liveScoreFloor?: number;
   /** Absent: a board without sensors. */
   readHeat?(): BoardHeat;
 }
@@ -40,7 +38,7 @@ export async function runShadow(
   subject: ShadowSubject,
   signal: AbortSignal,
 ): Promise<ShadowEnd> {
-  const { candidate, policy, scoreFloor, liveScoreFloor = scoreFloor } = subject;
+  const { candidate, policy, scoreFloor } = subject;
   signal.throwIfAborted();
   const meter = new AgreementMeter();
   const cleanups: (() => void)[] = [];
@@ -53,7 +51,7 @@ export async function runShadow(
       cleanups.push(
         () => signal.removeEventListener('abort', abort),
         live.onComparison(({ live: now, other }) => {
-          if (other.digest === candidate.digest) meter.add(above(other, scoreFloor), above(now, liveScoreFloor));
+          if (other.digest === candidate.digest) meter.add(counting(other, scoreFloor), counting(now, scoreFloor));
         }),
         clock.after(policy.seconds * 1000, () => resolve({ ended: 'time', reason: '' })),
         watchHeat({

@@ -1,4 +1,13 @@
-import type { InstallErrorCode, InstallPhase, ReleaseReference, RunningModel, SwapReport } from '@vigie/protocol';
+import type {
+  Agreement,
+  InstallErrorCode,
+  InstallPhase,
+  ReleaseReference,
+  RunningModel,
+  SwapPlan,
+  SwapReport,
+} from '@vigie/protocol';
+import type { TransportName } from './delivery.js';
 
 export interface UpdateError {
   code: InstallErrorCode;
@@ -16,5 +25,13 @@ export interface UpdateStatus {
   previous: ReleaseReference | null;
   candidate: ReleaseReference | null;
   swap: SwapReport | null;
+  /** From the end of the preflight on. */
+  plan?: SwapPlan;
+  /** How far the candidate agreed with the live model. */
+  agreement?: Agreement;
+  /** The board goes on by itself: which attempt this was, and when the next one comes (wall clock, RFC 3339). */
+  retry?: { attempt: number; at: string };
   progress: { bytes: number; totalBytes: number } | null;
+  /** What the download of this generation took from the line so far; absent: nothing was fetched for it. */
+  delivery?: { transport: TransportName; fetchedBytes: number };
 }

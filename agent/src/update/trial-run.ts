@@ -10,10 +10,8 @@ export interface TrialSubject {
   /** Time in the child per live frame of the previous model, ms; empty: no yardstick. */
   baselineMs: readonly number[];
   policy: TrialPolicy;
-  /** Detections of the candidate below this score are not counted when the two models are compared. */
+  /** Below this score detections of a model that does not tell its own threshold are not compared. */
   scoreFloor: number;
-  /** The same of the previous model; as the candidate's when absent. */
-  previousScoreFloor?: number;
   /** Absent: a board without sensors. */
   readHeat?(): BoardHeat;
 }
@@ -84,10 +82,9 @@ export function runTrial(live: LiveDetector, clock: Clock, subject: TrialSubject
     (result.overlapped === true ? beside : alone).push(preprocess + inference + decode);
     if (alone.length + beside.length >= policy.minFrames) judge();
   };
-  const floors = { candidate: subject.scoreFloor, previous: subject.previousScoreFloor ?? subject.scoreFloor };
   const compare = ({ live: now, other }: FrameComparison): void => {
     if (now.digest !== candidateDigest || tally === null) return;
-    const [candidate, previous] = [above(now, floors.candidate), above(other, floors.previous)];
+    const [candidate, previous] = [counting(now, subject.scoreFloor), counting(other, subject.scoreFloor)];
     warm.push(other.childMs);
     tally.add(candidate, previous, agreement.add(candidate, previous));
   };
@@ -119,9 +116,13 @@ export function runTrial(live: LiveDetector, clock: Clock, subject: TrialSubject
 
 const NO_SENSOR: BoardHeat = { temperatureC: null, throttled: null };
 
-/** What counts of a model's view. */
-export function above(view: ComparedView, scoreFloor: number): ComparedView {
-  return { ...view, detections: view.detections.filter(({ score }) => score >= scoreFloor) };
+/**
+ * What counts of a model's view: each by its own threshold, as the board uses it. By a common one, a release that only raises
+ * its threshold would seem to see as much as before.
+ */
+export function counting(view: ComparedView, scoreFloor: number): ComparedView {
+  const { threshold = scoreFloor } = view;
+  return { ...view, detections: view.detections.filter(({ score }) => score >= threshold) };
 }
 
 /** Frames lost in the trial. Those of a stop-swap were lost before the candidate could have had them. */

@@ -18,7 +18,7 @@ import { SecondLook } from './second-look.js';
 export interface LiveDetectorOptions {
   clock: Clock;
   factory: DetectorFactory;
-  /** Size of the planes the camera delivers; read for each frame. */
+  /** Size of the planes of a frame that does not tell its own; read for each. */
   readonly frameSize: Readonly<Pick<ModelFrameSpec, 'width' | 'height'>>;
   /** Holds the source instead of dropping a frame; null: the latest frame wins. */
   flow: { pause(): void; resume(): void } | null;
@@ -194,7 +194,7 @@ export class FrameLoop implements LiveDetector {
   }
 
   #detect(detector: Detector, frame: CapturedFrame): Promise<InferenceResult> {
-    const { width, height } = this.#options.frameSize;
+    const { width, height } = frame.modelSize ?? this.#options.frameSize;
     return detector.detect(frame.model, width, height, frame.content);
   }
 

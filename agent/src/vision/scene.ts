@@ -23,6 +23,11 @@ export class Scene {
     this.lifecycle = new EventLifecycle({}, newId);
   }
 
+  /** Another model detects from now on, whose detections count fully from this score. */
+  useThreshold(threshold: number): void {
+    this.tracker.retune(trackerOptionsFor(threshold));
+  }
+
   get openEvents(): number {
     return this.lifecycle.openCount;
   }

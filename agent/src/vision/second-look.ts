@@ -56,7 +56,7 @@ export class SecondLook {
   }
 }
 
-function viewOf({ digest, labels }: Detector, { detections, stagesMs }: InferenceResult): ComparedView {
+function viewOf({ digest, labels, threshold }: Detector, { detections, stagesMs }: InferenceResult): ComparedView {
   const { preprocess, inference, decode } = stagesMs;
-  return { digest, labels, detections, childMs: preprocess + inference + decode };
+  return { digest, labels, threshold, detections, childMs: preprocess + inference + decode };
 }

@@ -104,3 +104,15 @@ describe('Tracker', () => {
     expect(trackerOptionsFor(0.9).stillScore).toBeLessThan(1);
   });
 });
+
+it('takes another model’s scores over without losing a track', () => {
+  const tracker = new Tracker(trackerOptionsFor(0.8));
+  const walk = (score: number, from: number) =>
+    play(tracker, 10, 20, (frame) => [at(0.1 + 0.02 * frame, 0.5, score)], from);
+  const before = walk(0.9, 0).at(-1) as Track[];
+  expect(confirmed(before)).toHaveLength(1);
+  tracker.retune(trackerOptionsFor(0.3));
+  const after = walk(0.35, 20);
+  expect(after.flat().every(({ id, coasting }) => id === before[0].id && !coasting)).toBe(true);
+  expect(after).toHaveLength(20);
+});

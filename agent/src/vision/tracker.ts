@@ -105,7 +105,7 @@ const DUPLICATE_COVER = 0.6;
  * prediction make the cost. Knows nothing of models, so ids live through a swap. Pure: time comes as an argument.
  */
 export class Tracker {
-  private readonly options: TrackerOptions;
+  private options: TrackerOptions;
   private tracks: TrackState[] = [];
   private nextId = 1;
   private lastMs = Number.NEGATIVE_INFINITY;
@@ -113,6 +113,11 @@ export class Tracker {
 
   constructor(options: Partial<TrackerOptions> = {}) {
     this.options = { ...TRACKER_DEFAULTS, ...options };
+  }
+
+  /** Another model with other scores detects from now on; tracks and their ids stay. */
+  retune(options: Partial<TrackerOptions>): void {
+    this.options = { ...this.options, ...options };
   }
 
   /**

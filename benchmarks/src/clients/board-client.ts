@@ -10,7 +10,15 @@ export interface BoardHealth {
     latencyMs: { p50: number; p95: number } | null;
     drops: Record<string, number>;
   };
-  link: { connected: boolean };
+  link: { connected: boolean; outbox: { pending: number; dropped: number } };
+}
+
+/** What the benchmarks read of `GET /model/info`. */
+export interface BoardModel {
+  version: string;
+  digest: string;
+  /** Frames that this model has detected on since it went live in this run of the agent. */
+  framesRun: number;
 }
 
 /** REST client of one board's HTTP server. `base` like `http://127.0.0.1:8081`. */
@@ -30,6 +38,16 @@ export class BoardClient {
     try {
       const response = await fetch(`${this.base}/health`, { signal: AbortSignal.timeout(5000) });
       return (await response.json()) as BoardHealth;
+    } catch {
+      return undefined;
+    }
+  }
+
+  /** The live model; undefined while there is none or nobody listens. */
+  async model(timeoutMs = 5000): Promise<BoardModel | undefined> {
+    try {
+      const response = await fetch(`${this.base}/model/info`, { signal: AbortSignal.timeout(timeoutMs) });
+      return response.ok ? ((await response.json()) as BoardModel) : undefined;
     } catch {
       return undefined;
     }

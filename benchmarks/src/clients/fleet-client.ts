@@ -1,4 +1,4 @@
-import type { Presence, Reported } from '@vigie/protocol';
+import type { Presence, Reported, TrialPolicy } from '@vigie/protocol';
 
 /** A release as the server lists it. */
 export interface FleetRelease {
@@ -16,6 +16,8 @@ export interface FleetDevice {
   presence: Presence | null;
   desired: { generation: number; release: { name: string; version: string; digest: string } | null } | null;
   reported: Reported | null;
+  /** The desired digest is active and has detected on frames. */
+  inSync: boolean;
 }
 
 /** An event as the server stored it. */
@@ -87,14 +89,29 @@ export class FleetClient {
 
   /** Wants `name` at `version` on one device; returns the new generation. */
   async assign(deviceId: string, name: string, version: string, retry = false): Promise<number> {
+    const mine = (await this.assignAll([deviceId], name, version, { retry })).get(deviceId);
+    if (mine === undefined) throw new Error(`the server assigned nothing to ${deviceId}`);
+    return mine;
+  }
+
+  /** The same on many devices at once, with thresholds of the trial where the release's own do not fit; device → generation. */
+  async assignAll(
+    deviceIds: readonly string[],
+    name: string,
+    version: string,
+    { retry = false, trial }: { retry?: boolean; trial?: Partial<TrialPolicy> } = {},
+  ): Promise<Map<string, number>> {
     const { assignments } = await this.#request<{ assignments: { deviceId: string; generation: number }[] }>(
       'POST',
       '/api/v1/assignments',
-      { devices: [deviceId], name, version, ...(retry ? { retry } : {}) },
+      { devices: deviceIds, name, version, ...(retry ? { retry } : {}), ...(trial === undefined ? {} : { trial }) },
     );
-    const mine = assignments.find((assignment) => assignment.deviceId === deviceId);
-    if (mine === undefined) throw new Error(`the server assigned nothing to ${deviceId}`);
-    return mine.generation;
+    return new Map(assignments.map(({ deviceId, generation }) => [deviceId, generation]));
+  }
+
+  /** Every device of the fleet. */
+  async devices(): Promise<FleetDevice[]> {
+    return (await this.#request<{ items: FleetDevice[] }>('GET', '/api/v1/devices')).items;
   }
 
   device(deviceId: string): Promise<FleetDevice> {

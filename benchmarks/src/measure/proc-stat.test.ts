@@ -5,7 +5,7 @@ const line =
   '4242 (a (odd) name) S 17 4242 4242 0 -1 4194560 900 800 0 0 120 30 7 5 20 0 11 0 98765 1000000 2500 18446744073709551615 1 1 0';
 
 function stat(pid: number, parent: number, ownTicks = 0, reapedTicks = 0): ProcessStat {
-  return { pid, parent, ended: false, ownTicks, reapedTicks, startTicks: 0, residentPages: 0 };
+  return { pid, parent, group: 1, ended: false, ownTicks, reapedTicks, startTicks: 0, residentPages: 0 };
 }
 
 describe('parseProcessStat', () => {
@@ -13,6 +13,7 @@ describe('parseProcessStat', () => {
     expect(parseProcessStat(line)).toEqual({
       pid: 4242,
       parent: 17,
+      group: 4242,
       ended: false,
       ownTicks: 150,
       reapedTicks: 12,

@@ -2,6 +2,8 @@
 export interface ProcessStat {
   pid: number;
   parent: number;
+  /** Process group: the id of its leader, which may be dead. */
+  group: number;
   /** It has ended and only waits for its parent to notice (a zombie): it still counts, but it does not run. */
   ended: boolean;
   /** User and system time of the process itself. */
@@ -29,6 +31,7 @@ export function parseProcessStat(line: string): ProcessStat {
   return {
     pid,
     parent: field(4),
+    group: field(5),
     ended: fields[0] === 'Z' || fields[0] === 'X',
     ownTicks: field(14) + field(15),
     reapedTicks: field(16) + field(17),

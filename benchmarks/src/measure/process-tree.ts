@@ -22,7 +22,7 @@ function clockUnits(): { ticksPerSecond: number; pageBytes: number } {
 }
 
 /** All processes of the machine that can be read now. One that ends while we read is left out. */
-function listProcesses(): ProcessStat[] {
+export function listProcesses(): ProcessStat[] {
   const all: ProcessStat[] = [];
   for (const name of readdirSync('/proc')) {
     if (!/^\d+$/.test(name)) continue;

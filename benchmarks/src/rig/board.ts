@@ -7,10 +7,14 @@ import type { Rig } from './rig.js';
 import { WaitTimeoutError, waitFor } from './wait.js';
 
 export interface BoardOptions {
+  /** For messages and the log file; `board` when absent. */
+  name?: string;
   /** Data folder of the agent. */
   directory: string;
   httpPort: number;
   source: { url: string; pacing: 'realtime' | 'unpaced'; loop: boolean };
+  /** Frames per second at the most; as the source when absent. */
+  fps?: number;
   /** Unpacked package to start with; without one the board waits for its first release. */
   modelDirectory?: string;
   /** Run it with 0.5 core and 512 MiB. */
@@ -34,6 +38,7 @@ export function boardConfig(options: BoardOptions): string {
     `  url: ${quote(source.url)}`,
     `  pacing: ${source.pacing}`,
     `  loop: ${source.loop}`,
+    ...(options.fps === undefined ? [] : ['camera:', `  fps: ${options.fps}`]),
     ...(options.modelDirectory === undefined ? [] : ['model:', `  directory: ${quote(options.modelDirectory)}`]),
     'http:',
     '  host: 127.0.0.1',
@@ -58,15 +63,20 @@ export async function enrollBoard(
   ]);
 }
 
-/** Starts an agent with its own config file and waits until it answers and its camera delivers (and, with a model, detects). */
-export async function startBoard(rig: Rig, options: BoardOptions): Promise<Board> {
+/** Starts an agent with its own config file; returns at once. */
+export function launchBoard(rig: Rig, options: BoardOptions): Board {
   mkdirSync(options.directory, { recursive: true, mode: 0o700 });
   const config = `${options.directory}.yaml`;
   writeFileSync(config, boardConfig(options), { mode: 0o600 });
   const agent = [process.execPath, AGENT_CLI, 'run', '--config', config];
   const [command, ...args] = options.halfCore === true ? [HALF_CORE, ...agent] : agent;
-  const board = rig.start({ name: 'board', command, args });
-  const client = new BoardClient(`http://127.0.0.1:${options.httpPort}`);
+  const board = rig.start({ name: options.name ?? 'board', command, args });
+  return { process: board, client: new BoardClient(`http://127.0.0.1:${options.httpPort}`) };
+}
+
+/** Starts an agent and waits until it answers and its camera delivers (and, with a model, detects). */
+export async function startBoard(rig: Rig, options: BoardOptions): Promise<Board> {
+  const { process: board, client } = launchBoard(rig, options);
   let latest: BoardHealth | undefined;
   const ready = async (): Promise<boolean> => {
     latest = await client.health();

@@ -1,7 +1,7 @@
 import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 import { FleetClient } from '../clients/fleet-client.js';
 import { runCommand } from './command.js';
-import { freePorts } from './free-port.js';
+import { fixedPorts } from './free-port.js';
 import type { ManagedProcess } from './managed-process.js';
 import { SERVER_CLI } from './repository.js';
 import type { Rig } from './rig.js';
@@ -35,7 +35,7 @@ export async function initialiseServer(directory: string): Promise<{ adminToken:
 async function boardPorts(directory: string): Promise<{ https: number; mqtts: number }> {
   const file = `${directory}.ports.json`;
   if (!existsSync(file)) {
-    const [https, mqtts] = await freePorts(2);
+    const [https, mqtts] = await fixedPorts(2);
     writeFileSync(file, JSON.stringify({ https, mqtts }));
   }
   return JSON.parse(readFileSync(file, 'utf8')) as { https: number; mqtts: number };
@@ -47,6 +47,8 @@ export async function startServer(
   directory: string,
   adminToken: string,
   ports: { http: number; mqtt: number },
+  /** Further options of the command line, such as `--config FILE`. */
+  more: readonly string[] = [],
 ): Promise<FleetServer> {
   const { https, mqtts } = await boardPorts(directory);
   const httpUrl = `http://127.0.0.1:${ports.http}`;
@@ -66,6 +68,7 @@ export async function startServer(
       String(ports.mqtt),
       '--mqtts-port',
       String(mqtts),
+      ...more,
     ],
   });
   const client = new FleetClient(httpUrl, adminToken);

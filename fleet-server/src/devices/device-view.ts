@@ -26,16 +26,28 @@ export interface DeviceView {
   presence: { online: boolean; bootId: string | null; at: string | null };
   desired: { generation: number; issuedAt: string; release: Desired['release'] } | null;
   reported: (Reported & { receivedAt: string | null }) | null;
-  /** Proof, not hope: the desired digest is active and has detected on frames. */
+  /** Proof, not hope: see `isInSync`. */
   inSync: boolean;
   telemetry: Telemetry | null;
 }
 
-/** Is what the device runs what is wanted of it? A model that has seen no frame yet, or is still judged, proves nothing. */
-export function isInSync(desired: Desired | null, reported: Reported | null): boolean {
-  if (desired?.release == null || reported?.active == null || reported.phase === 'TRIAL') return false;
+/**
+ * Is what the device runs what is wanted of it? Only proof counts: the start of the board that is known as its present one has
+ * answered this desired state, has no judgement outstanding, and has live results of this very digest. An install that is
+ * written to the disk, on trial, or was left again for the previous model after a restart proves nothing.
+ * A board that went offline keeps its last proof; `presence` says how old that may be.
+ */
+export function isInSync({
+  bootId,
+  desired,
+  reported,
+}: Pick<DeviceRecord, 'bootId' | 'desired' | 'reported'>): boolean {
+  if (desired?.release == null || reported?.active == null || reported.bootId !== bootId) return false;
+  if (reported.generation < desired.generation || !SETTLED.includes(reported.phase)) return false;
   return reported.active.release.digest === desired.release.digest && reported.active.framesRun > 0;
 }
+
+const SETTLED: readonly Reported['phase'][] = ['COMMITTED', 'IDLE'];
 
 export function viewDevice(record: DeviceRecord, telemetry: Telemetry | null): DeviceView {
   const { desired, reported } = record;
@@ -48,7 +60,7 @@ export function viewDevice(record: DeviceRecord, telemetry: Telemetry | null): D
     presence: { online: record.online, bootId: record.bootId, at: record.presenceAt?.toISOString() ?? null },
     desired: desired && { generation: desired.generation, issuedAt: desired.issuedAt, release: desired.release },
     reported: reported && { ...reported, receivedAt: record.reportedReceivedAt?.toISOString() ?? null },
-    inSync: isInSync(desired, reported),
+    inSync: isInSync(record),
     telemetry,
   };
 }

@@ -1,4 +1,4 @@
-import type { Desired, Reported } from '@vigie/protocol';
+import { type Desired, INSTALL_PHASES, type Reported } from '@vigie/protocol';
 import { describe, expect, it } from 'vitest';
 import { nextDesired } from './desired.js';
 import { isInSync } from './device-view.js';
@@ -70,17 +70,50 @@ describe('nextDesired', () => {
 });
 
 describe('isInSync', () => {
-  const desired = { generation: 1, release } as Desired;
-  const running = (digest: string, framesRun: number) =>
-    ({ active: { release: { ...release, digest }, framesRun, since: '' } }) as Reported;
+  const desired = { generation: 7, release } as Desired;
+  const other = { ...release, digest: 'b'.repeat(64) };
+  const active = { release, framesRun: 1, since: '' };
+  const proof = { bootId: 'b', generation: 7, phase: 'COMMITTED', active } as Reported;
+  const after = (changes: Partial<Reported>, wanted: Desired | null = desired) =>
+    isInSync({ bootId: 'b', desired: wanted, reported: { ...proof, ...changes } });
 
-  it('wants the digest active and frames run', () => {
-    expect(isInSync(desired, running(release.digest, 1))).toBe(true);
-    expect(isInSync(desired, running(release.digest, 0))).toBe(false);
-    expect(isInSync(desired, { ...running(release.digest, 9), phase: 'TRIAL' })).toBe(false);
-    expect(isInSync(desired, running('b'.repeat(64), 9))).toBe(false);
-    expect(isInSync(desired, null)).toBe(false);
-    expect(isInSync(null, running(release.digest, 1))).toBe(false);
-    expect(isInSync({ ...desired, release: null }, running(release.digest, 1))).toBe(false);
+  it('wants frames run by the very digest', () => {
+    expect(after({})).toBe(true);
+    expect(after({ phase: 'IDLE' })).toBe(true);
+    expect(after({ active: { ...active, framesRun: 0 } })).toBe(false);
+    expect(after({ active: { ...active, release: other } })).toBe(false);
+    expect(after({ active: null })).toBe(false);
+    expect(isInSync({ bootId: 'b', desired, reported: null })).toBe(false);
+  });
+
+  it('wants something to be wanted', () => {
+    expect(after({}, null)).toBe(false);
+    expect(after({}, { ...desired, release: null })).toBe(false);
+  });
+
+  it.each(INSTALL_PHASES.filter((phase) => phase !== 'COMMITTED'))('counts nothing while in %s', (phase) => {
+    expect(after({ phase })).toBe(false);
+  });
+
+  it('wants an answer to this desired state, not to the one before that named the same release', () => {
+    expect(after({ generation: 6 })).toBe(false);
+    expect(after({ generation: 8 })).toBe(true);
+  });
+
+  it('takes no proof of a start that is over', () => {
+    expect(after({ bootId: 'a' })).toBe(false);
+    expect(isInSync({ bootId: null, desired, reported: proof })).toBe(false);
+  });
+
+  // eclipse-hawkbit/hawkbit#3185: success as soon as the image was on the disk, and still after a fall back to the old slot.
+  it('does not say so while the old model runs: written but not live, live then turned back, committed then lost at a restart', () => {
+    const old = { release: other, framesRun: 90_000, since: '' };
+    for (const phase of ['STAGED', 'SELF_TEST', 'SHADOW'] as const) expect(after({ phase, active: old })).toBe(false);
+    expect(after({ phase: 'TRIAL', active: { ...active, framesRun: 40 } })).toBe(false);
+    expect(after({ phase: 'ROLLED_BACK', active: old })).toBe(false);
+    // The next start finds the new slot damaged and runs the previous one; its journal still says COMMITTED.
+    const restarted = { ...proof, bootId: 'c', active: old };
+    expect(isInSync({ bootId: 'c', desired, reported: proof })).toBe(false);
+    expect(isInSync({ bootId: 'c', desired, reported: restarted })).toBe(false);
   });
 });

@@ -65,6 +65,15 @@ export class FolderObjectStore implements ObjectStore {
     }
   }
 
+  async read(sha256: string, { offset, length }: { offset: number; length: number }): Promise<Readable> {
+    if (length === 0) return Readable.from([]);
+    const handle = await open(this.#path(sha256), 'r').catch((error: unknown) => {
+      throw missing(sha256, error);
+    });
+    // The stream closes the file, also when its reader goes away.
+    return handle.createReadStream({ start: offset, end: offset + length - 1, highWaterMark: 65_536 });
+  }
+
   async *pieces(sha256: string, places: readonly { offset: number; length: number }[]): AsyncIterable<Buffer> {
     const handle = await open(this.#path(sha256), 'r').catch((error: unknown) => {
       throw missing(sha256, error);

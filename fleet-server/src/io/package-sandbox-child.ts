@@ -1,5 +1,7 @@
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
+import { setFlagsFromString } from 'node:v8';
+import { runInNewContext } from 'node:vm';
 import { unpackArchive } from '@vigie/models/package/archive';
 import { describePackage } from '@vigie/models/package/descriptor';
 import { runGoldenFrames } from '@vigie/models/package/golden-test';
@@ -26,5 +28,17 @@ async function examine(archive: string, directory: string): Promise<ReleaseDescr
     const detail = `golden frame ${failed.file}: ${failed.verdict.reason}; publish the golden detections that this model gives`;
     throw new PackageError('GOLDEN_MISMATCH', detail);
   }
-  return descriptor;
+  return { ...descriptor, requires: { ...descriptor.requires, memoryBytes: await residentBytes() } };
+}
+
+/** Resident memory of this process with the model loaded and run, after what unpacking took was given back. */
+async function residentBytes(): Promise<number> {
+  setFlagsFromString('--expose-gc');
+  const collect = runInNewContext('gc') as () => void;
+  // Buffers are freed by a later turn than the one that finds them unused.
+  for (let i = 0; i < 2; i++) {
+    collect();
+    await new Promise((resolve) => setImmediate(resolve));
+  }
+  return process.memoryUsage.rss();
 }

@@ -30,6 +30,7 @@ export const PROBLEMS = {
   UPLOAD_TOO_LARGE: [413, 'The package is too large'],
   BODY_TOO_LARGE: [413, 'The body is too large'],
   UPLOAD_CUT: [400, 'The upload was cut'],
+  RANGE_IMPOSSIBLE: [416, 'The range lies beyond the object'],
   MEDIA_TYPE_UNSUPPORTED: [415, 'The media type is not supported here'],
   PACKAGE_INVALID: [422, 'The package is not valid'],
   DESCRIPTOR_TOO_LARGE: [422, 'The package has too many chunks'],

@@ -25,7 +25,7 @@ export class Maintenance {
     private readonly retention: ServerConfig['retention'],
     private readonly log: Logger,
     private readonly now: Now,
-    /** Certificates. */
+    /** Certificates, and what operators should hear about. */
     private readonly upkeep: () => Promise<void>,
   ) {}
 

@@ -1,23 +1,40 @@
-import type { ReleaseDescriptor } from '@vigie/protocol';
+import { MAX_METADATA_BYTES, type ReleaseDescriptor } from '@vigie/protocol';
+import { chunkEnds } from './chunking.js';
 import { sha256Hex } from './digest.js';
 import { CHUNK_BYTES } from './limits.js';
 import type { OpenPackage } from './package.js';
 import { PackageError } from './package-error.js';
 
-/** Cuts bytes into 64 KiB chunks named by their SHA-256 (hex); the last one may be shorter. Views, no copies. */
-export function chunksOf(bytes: Buffer): { sha256: string; bytes: Buffer }[] {
-  const chunks: { sha256: string; bytes: Buffer }[] = [];
+/** A piece of a file or of metadata, named by the SHA-256 (hex) of its bytes; a view, no copy. */
+export interface Chunk {
+  sha256: string;
+  bytes: Buffer;
+}
+
+/** Cuts the bytes of a file by their content (chunking.ts), so that two versions share what they have in common. */
+export function chunksOf(bytes: Buffer): Chunk[] {
+  let start = 0;
+  return chunkEnds(bytes).map((end) => {
+    const chunk = bytes.subarray(start, end);
+    start = end;
+    return { sha256: sha256Hex(chunk), bytes: chunk };
+  });
+}
+
+/** Cuts metadata that is larger than a message into pieces of 64 KiB, the last one may be shorter: as few as there can be. */
+export function partsOf(bytes: Buffer): Chunk[] {
+  const parts: Chunk[] = [];
   for (let start = 0; start < bytes.length; start += CHUNK_BYTES) {
-    const chunk = bytes.subarray(start, start + CHUNK_BYTES);
-    chunks.push({ sha256: sha256Hex(chunk), bytes: chunk });
+    const part = bytes.subarray(start, start + CHUNK_BYTES);
+    parts.push({ sha256: sha256Hex(part), bytes: part });
   }
-  return chunks;
+  return parts;
 }
 
 /**
  * What a board needs to know to fetch a package: its files and their chunks. `readFile` gives a file's bytes by its
  * path in the package. Throws DIGEST_MISMATCH when a file changed since the package was opened, and TOO_LARGE when the
- * descriptor would not fit into one chunk (about 55 MB of files).
+ * descriptor would be larger than the metadata that boards take (4 MiB: far beyond the largest package).
  */
 export async function describePackage(
   open: OpenPackage,
@@ -29,7 +46,14 @@ export async function describePackage(
     const bytes = await readFile(path);
     if (sha256Hex(bytes) !== sha256)
       throw new PackageError('DIGEST_MISMATCH', `${path} changed while it was being read; try again`);
-    files.push({ path, size, sha256, chunks: chunksOf(bytes).map((chunk) => chunk.sha256) });
+    const chunks = chunksOf(bytes);
+    files.push({
+      path,
+      size,
+      sha256,
+      chunks: chunks.map((chunk) => chunk.sha256),
+      chunkSizes: chunks.map((chunk) => chunk.bytes.length),
+    });
   }
   const descriptor: ReleaseDescriptor = {
     name: manifest.name,
@@ -39,12 +63,13 @@ export async function describePackage(
     labels: open.labels,
     files,
     requires: { ...manifest.requires },
+    ...(manifest.trial === undefined ? {} : { trial: manifest.trial }),
   };
   const size = Buffer.byteLength(JSON.stringify(descriptor));
-  if (size > CHUNK_BYTES) {
+  if (size > MAX_METADATA_BYTES) {
     throw new PackageError(
       'TOO_LARGE',
-      `the release's descriptor takes ${size} bytes and ${CHUNK_BYTES} fit; make the package smaller`,
+      `the release's descriptor takes ${size} bytes and boards take ${MAX_METADATA_BYTES}; make the package smaller`,
     );
   }
   return descriptor;

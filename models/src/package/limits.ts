@@ -10,6 +10,6 @@ export const MAX_LABELS = 4096;
 export const MAX_LABELS_BYTES = 512 * 1024;
 /** Pixels of a golden picture: decoded, it must fit beside everything else on a board with 512 MB. */
 export const MAX_GOLDEN_PIXELS = 4096 * 4096;
-/** Bytes of one chunk on the wire; also the most that a release's descriptor may take. */
+/** Largest chunk on the wire, bytes. */
 export const CHUNK_BYTES = 64 * 1024;
 export const MANIFEST_FILE = 'manifest.yaml';

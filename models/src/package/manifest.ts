@@ -1,5 +1,5 @@
 import { type Static, Type } from '@sinclair/typebox';
-import { ModelName, Precision, SemanticVersion, Sha256 } from '@vigie/protocol';
+import { ModelName, Precision, SemanticVersion, Sha256, TrialPolicy } from '@vigie/protocol';
 import { DecoderSpec } from '../runtime/decoders/registry.js';
 
 const Strict = { additionalProperties: false } as const;
@@ -116,6 +116,8 @@ export const Manifest = Type.Object(
         Strict,
       ),
     ),
+    /** Thresholds by which a board judges this release while it is on trial, where they differ from the defaults. */
+    trial: Type.Optional(Type.Partial(TrialPolicy, Strict)),
   },
   Strict,
 );

@@ -1,5 +1,5 @@
 import type { ReleaseDescriptor } from '@vigie/protocol';
-import { and, count, desc, eq, isNotNull, sql } from 'drizzle-orm';
+import { and, count, desc, eq, isNotNull, or, sql } from 'drizzle-orm';
 import type { CertifiedRelease } from '../../registry/certification.js';
 import type { ReleaseState } from '../../registry/release-state.js';
 import type { PgliteDatabase } from './pglite-database.js';
@@ -51,6 +51,24 @@ export class ReleaseRepository {
 
   async released(): Promise<ReleaseRecord[]> {
     return this.#database.drizzle.select().from(releases).where(eq(releases.state, 'released')).orderBy(releases.id);
+  }
+
+  /** Bytes of a file or descriptor of a released release, by its hash; null: none has it. */
+  async releasedObject(sha256: string): Promise<number | null> {
+    const holds = JSON.stringify({ files: [{ sha256 }] });
+    const [row] = await this.#database.drizzle
+      .select()
+      .from(releases)
+      .where(
+        and(
+          eq(releases.state, 'released'),
+          or(eq(releases.descriptorSha256, sha256), sql`${releases.descriptor} @> ${holds}::jsonb`),
+        ),
+      )
+      .limit(1);
+    if (row === undefined) return null;
+    if (row.descriptorSha256 === sha256) return row.descriptorBytes;
+    return row.descriptor.files.find((file) => file.sha256 === sha256)?.size ?? null;
   }
 
   /** What certificates are made of, of every released package. */

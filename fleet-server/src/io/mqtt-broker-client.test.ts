@@ -1,0 +1,142 @@
+import { createServer, type Server, type Socket } from 'node:net';
+import { deviceTopic } from '@vigie/protocol';
+import { Aedes } from 'aedes';
+import { connectAsync, type MqttClient } from 'mqtt';
+import { pino } from 'pino';
+import { afterEach, beforeEach, expect, it, vi } from 'vitest';
+import { MqttBrokerClient, type MqttBrokerClientOptions } from './mqtt-broker-client.js';
+
+/** A real broker of another make than the server's own wiring of it: no rights, no logins. */
+let aedes: Aedes;
+let listener: Server;
+let sockets: Socket[] = [];
+let url = '';
+let client: MqttBrokerClient;
+const boards: MqttClient[] = [];
+const EVENTS = deviceTopic('board-1', 'events');
+
+beforeEach(async () => {
+  aedes = new Aedes();
+  await aedes.listen();
+  listener = createServer((socket) => {
+    sockets.push(socket);
+    aedes.handle(socket);
+  });
+  await new Promise<void>((resolve) => listener.listen(0, '127.0.0.1', resolve));
+  url = `mqtt://127.0.0.1:${(listener.address() as { port: number }).port}`;
+});
+
+afterEach(async () => {
+  await client.close();
+  for (const board of boards.splice(0)) await board.endAsync(true);
+  await new Promise<void>((resolve) => aedes.close(() => resolve()));
+  await new Promise<void>((resolve) => listener.close(() => resolve()));
+  sockets = [];
+});
+
+function start(options: Partial<MqttBrokerClientOptions>): MqttBrokerClient {
+  client = MqttBrokerClient.start({
+    ...{ url, clientId: 'vigie-server', credentials: null, log: pino({ level: 'silent' }) },
+    onMessage: async () => {},
+    onConnect: async () => {},
+    republish: async () => {},
+    ...options,
+  });
+  return client;
+}
+
+async function board(id: string): Promise<MqttClient> {
+  const connected = await connectAsync(url, { clientId: id, reconnectPeriod: 0 });
+  boards.push(connected);
+  return connected;
+}
+
+/** All connections of the server and its boards end, as when the broker dies. */
+function cutAll(): void {
+  for (const socket of sockets.splice(0)) socket.destroy();
+}
+
+it('acknowledges a message to the broker only once it is committed, and takes it again when it was not', async () => {
+  const acknowledged: string[] = [];
+  aedes.on('ack', (packet) => acknowledged.push((packet as { topic?: string }).topic ?? ''));
+  const taken: string[] = [];
+  let commit = (): void => {};
+  start({
+    onMessage: (deviceId, topic, payload) => {
+      taken.push(`${deviceId} ${topic} ${payload.toString()}`);
+      return new Promise((resolve) => {
+        commit = resolve;
+      });
+    },
+  });
+  await vi.waitFor(() => expect(client.connections).toBe(5));
+  const publisher = await board('board-1');
+  await vi.waitFor(async () => {
+    await publisher.publishAsync(EVENTS, 'one', { qos: 1 });
+    expect(taken).not.toHaveLength(0);
+  });
+  expect(taken[0]).toBe(`board-1 ${EVENTS} one`);
+  expect(acknowledged).not.toContain(EVENTS);
+  const before = taken.length;
+  cutAll();
+  // The session outlived the connection: the same message comes on the next one.
+  await vi.waitFor(() => expect(taken.length).toBeGreaterThan(before), { timeout: 10_000 });
+  expect(taken.at(-1)).toBe(`board-1 ${EVENTS} one`);
+  commit();
+  await vi.waitFor(() => expect(acknowledged).toContain(EVENTS), { timeout: 10_000 });
+});
+
+it('publishes all retained state with every connection, what is published in between is dropped', async () => {
+  let connections = 0;
+  start({
+    onConnect: async () => {
+      connections += 1;
+    },
+    republish: async () =>
+      client.publish('vigie/v1/tuf/index', Buffer.from(`${connections}`), { qos: 1, retain: true }),
+  });
+  const seen: string[] = [];
+  const listen = async (): Promise<void> => {
+    const reader = await board(`reader-${connections}`);
+    reader.on('message', (_topic, payload) => seen.push(payload.toString()));
+    await reader.subscribeAsync('vigie/v1/#', { qos: 1 });
+  };
+  await vi.waitFor(() => expect(client.connected).toBe(true));
+  await listen();
+  await vi.waitFor(() => expect(seen).toContain('1'));
+  cutAll();
+  await vi.waitFor(() => expect(client.connected).toBe(false));
+  client.publish('vigie/v1/tuf/root/9', Buffer.from('lost'), { qos: 1, retain: true });
+  await vi.waitFor(() => expect(client.connected).toBe(true), { timeout: 10_000 });
+  await listen();
+  await vi.waitFor(() => expect(seen).toContain('2'));
+  expect(seen).not.toContain('lost');
+});
+
+it('ends the live session of a device, whose last will then says offline', async () => {
+  const presence = deviceTopic('board-1', 'presence');
+  const taken: string[] = [];
+  start({ onMessage: async (_deviceId, topic, payload) => void taken.push(`${topic} ${payload.toString()}`) });
+  const victim = await connectAsync(url, {
+    ...{ clientId: 'board-1', reconnectPeriod: 0 },
+    will: { topic: presence, payload: Buffer.from('gone'), qos: 1, retain: true },
+  });
+  boards.push(victim);
+  await vi.waitFor(() => expect(client.connections).toBe(5));
+  client.disconnect('board-1');
+  await vi.waitFor(() => expect(victim.connected).toBe(false), { timeout: 5000 });
+  await vi.waitFor(() => expect(taken).toContain(`${presence} gone`), { timeout: 5000 });
+});
+
+it('publishes more than fits into one window, in order', async () => {
+  start({});
+  const seen: number[] = [];
+  const reader = await board('reader');
+  reader.on('message', (_topic, payload) => seen.push(Number(payload.toString())));
+  await reader.subscribeAsync('vigie/v1/chunks/#', { qos: 1 });
+  await vi.waitFor(() => expect(client.connected).toBe(true));
+  const numbers = Array.from({ length: 1000 }, (_, index) => index);
+  for (const index of numbers) client.publish('vigie/v1/chunks/x', Buffer.from(`${index}`), { qos: 1, retain: true });
+  await vi.waitFor(() => expect(seen).toHaveLength(1000), { timeout: 10_000 });
+  expect(seen).toEqual(numbers);
+});
