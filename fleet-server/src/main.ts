@@ -211,7 +211,10 @@ export async function startServer({ config, log, now = systemNow, onFatal }: Ser
       DEFAULT_POLICY,
       now,
     );
-    const objects = new ObjectAccess(releases, blobs, () => performance.now());
+    const served = {
+      releasedObject: async (sha256: string) => publication.smallTarget(sha256) ?? releases.releasedObject(sha256),
+    };
+    const objects = new ObjectAccess(served, blobs, () => performance.now());
     const assignments = new AssignmentService(devices, releases, publication, now);
     await publication.publishAll();
     await revocations.publish();

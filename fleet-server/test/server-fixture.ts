@@ -235,11 +235,15 @@ export async function spawnServer(directory: string): Promise<ServerProcess> {
   child.stderr.on('data', (bytes) => {
     log += bytes;
   });
-  const listening = await until('the server to listen', () => {
-    if (child.exitCode !== null) throw new Error(`server ended: ${log}`);
-    const line = log.split('\n').find((one) => one.includes('"msg":"listening"'));
-    return line === undefined ? null : (JSON.parse(line) as Record<'http' | 'https' | 'mqtt' | 'mqtts', string>);
-  });
+  const listening = await until(
+    'the server to listen',
+    () => {
+      if (child.exitCode !== null) throw new Error(`server ended: ${log}`);
+      const line = log.split('\n').find((one) => one.includes('"msg":"listening"'));
+      return line === undefined ? null : (JSON.parse(line) as Record<'http' | 'https' | 'mqtt' | 'mqtts', string>);
+    },
+    90_000,
+  );
   const kill = async (signal: NodeJS.Signals) => {
     if (child.exitCode !== null || child.signalCode !== null) return;
     child.kill(signal);

@@ -122,6 +122,12 @@ describe('root and targets keys offline', { timeout: 240_000 }, () => {
     const { descriptor } = await fetchRelease(listener, trusted, releaseTargetPath(int8.name, int8.version));
     expect(descriptor.digest).toBe(int8.digest);
     await listener.end();
+    for (const { hashes, length } of Object.values({ ...trusted.targets, ...trusted.certified })) {
+      const response = await fetch(`${server.http}/api/v1/objects/${hashes.sha256}`, {
+        headers: { authorization: `Bearer ${admin}` },
+      });
+      expect([response.status, (await response.arrayBuffer()).byteLength]).toEqual([200, length]);
+    }
     expect((await fetch(`${server.http}/tuf/2.targets.json`)).status).toBe(200);
   });
 

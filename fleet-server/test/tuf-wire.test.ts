@@ -1,4 +1,5 @@
 import { createPublicKey } from 'node:crypto';
+import { Readable } from 'node:stream';
 import {
   type Certificate,
   CHUNK_BYTES,
@@ -57,6 +58,10 @@ class Objects implements ObjectStore {
 
   async get(name: string): Promise<Buffer> {
     return this.held.get(name) as Buffer;
+  }
+
+  async read(name: string, { offset, length }: { offset: number; length: number }): Promise<Readable> {
+    return Readable.from([(this.held.get(name) as Buffer).subarray(offset, offset + length)]);
   }
 
   async *pieces(name: string, places: readonly { offset: number; length: number }[]): AsyncIterable<Buffer> {
@@ -141,6 +146,8 @@ describe('publication', () => {
     expect(trusted.index.parts?.certified?.length).toBeGreaterThan(2);
     expect(broker.topics.has(tufTopic('targets', trusted.index.targets))).toBe(false);
     expect(Object.keys(trusted.certified)).toHaveLength(1000);
+    const certificates = Object.values(trusted.certified).map(({ length, hashes }) => [hashes.sha256, length] as const);
+    for (const [hash, length] of certificates) expect(publication.smallTarget(hash), 'by HTTPS, too').toBe(length);
     for (const { name, version, descriptor } of assigned) {
       const found = await fetchRelease(broker.listener, trusted, releaseTargetPath(name, version));
       expect(found.descriptor).toEqual(descriptor);

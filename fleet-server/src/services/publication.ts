@@ -55,8 +55,8 @@ export class Publication {
   readonly #serial = new Serial();
   /** Chunks on the wire. */
   #chunks = new Set<string>();
-  /** Small targets that are in the object store, and the pieces of those that need more than one. */
-  readonly #stored = new Set<string>();
+  /** Certificates and key lists that are in the object store: their sizes, bytes; and the pieces of what needs more than one. */
+  readonly #stored = new Map<string, number>();
   readonly #pieces = new Map<string, ChunkReference[]>();
 
   constructor(source: PublicationSource, objects: ObjectStore, targets: TargetRepository, broker: Broker) {
@@ -118,6 +118,11 @@ export class Publication {
       releases: [{ path, length: descriptor.length, sha256: hash, ...(chunks === undefined ? {} : { chunks }) }],
       certificates: [certificate],
     });
+  }
+
+  /** Size of a certificate or key list, which boards may have by HTTPS, too; null: the name is of neither. Bytes. */
+  smallTarget(hash: string): number | null {
+    return this.#stored.get(hash) ?? null;
   }
 
   /** Chunks on the wire now. */
@@ -211,7 +216,7 @@ export class Publication {
   async #store(hash: string, bytes: Buffer): Promise<void> {
     if (this.#stored.has(hash)) return;
     await this.#objects.put(hash, bytes);
-    this.#stored.add(hash);
+    this.#stored.set(hash, bytes.length);
   }
 
   #publishChunk(name: string, bytes: Buffer): void {
