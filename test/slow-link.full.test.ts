@@ -54,9 +54,9 @@ describe.skipIf(obstacle !== null)('an update over 256 kbit/s that stalls and is
   });
 
   /** A proxy in front of one of the server's listeners; gives the URL by which the board finds it. */
-  async function restless(url: string): Promise<{ url: string; proxy: RestlessProxy }> {
+  async function restless(url: string, periodMs: number): Promise<{ url: string; proxy: RestlessProxy }> {
     const { protocol, port } = new URL(url);
-    const proxy = await RestlessProxy.start(link.hostAddress, Number(port), { periodMs: 10_000, stallMs: 2000 });
+    const proxy = await RestlessProxy.start(link.hostAddress, Number(port), { periodMs, stallMs: 2000 });
     closers.push(() => proxy.close());
     return { url: `${protocol}//localhost:${proxy.port}`, proxy };
   }
@@ -67,7 +67,10 @@ describe.skipIf(obstacle !== null)('an update over 256 kbit/s that stalls and is
     await enrollBoard(server.httpsUrl, await server.client.enrollmentToken(), directory, device);
     const path = join(directory, 'identity.json');
     const identity = JSON.parse(readFileSync(path, 'utf8')) as { mqtt: { url: string }; https: { url: string } };
-    const [mqtt, https] = [await restless(identity.mqtt.url), await restless(identity.https.url)];
+    // What the other connection's returns would cost is not this transport's: only the one under test is cut.
+    const period = (name: string) => (name === transport ? 10_000 : 1_000_000_000);
+    const mqtt = await restless(identity.mqtt.url, period('mqtt'));
+    const https = await restless(identity.https.url, period('https'));
     identity.mqtt.url = mqtt.url;
     identity.https.url = https.url;
     writeFileSync(path, JSON.stringify(identity), { mode: 0o600 });
@@ -128,7 +131,8 @@ describe.skipIf(obstacle !== null)('an update over 256 kbit/s that stalls and is
       expect(report.phase).toBe('COMMITTED');
       expect(report.delivery?.transport).toBe(transport);
       expect(after.cuts - before.cuts).toBeGreaterThan(2);
-      expect(received / missing).toBeLessThanOrEqual(1.1);
+      // HTTPS: a handshake and the heads of answers come on top (docs/delivery.md).
+      expect(received / missing).toBeLessThanOrEqual(transport === 'mqtt' ? 1.1 : 1.15);
       expect((received + sent) / missing).toBeLessThanOrEqual(1.2);
     },
     600_000,

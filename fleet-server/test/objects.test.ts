@@ -68,8 +68,9 @@ describe('objects by HTTP', () => {
       .map((path) => path.slice(3))
       .filter((n) => n.length === 64);
     const others = stored.filter((name) => !descriptor.files.some((file) => file.sha256 === name));
-    expect(others).toHaveLength(1);
-    const described = await get(others[0]);
+    const texts = await Promise.all(others.map((name) => readFile(join(blobs, name.slice(0, 2), name), 'utf8')));
+    const index = texts.findIndex((text) => text.includes('"chunkSizes"'));
+    const described = await get(others[index]);
     expect(JSON.parse(await described.text())).toEqual(descriptor);
   });
 
