@@ -1,4 +1,4 @@
-import type { InstallPhase, ReleaseReference } from '@vigie/protocol';
+import type { ReleaseReference } from '@vigie/protocol';
 import { openDesired } from './desired.js';
 import { RETRY_TIMES, type RetryBounds } from './faults.js';
 import { asInstallError } from './install-error.js';
@@ -10,6 +10,7 @@ import type { Log, StateStore } from './ports.js';
 import type { RunningModels } from './running-model.js';
 import type { ServerKeyring } from './server-keyring.js';
 import type { UpdateError, UpdateStatus } from './status.js';
+import { withdrawnOf } from './withdrawal-review.js';
 
 export interface CoordinatorOptions {
   ports: InstallPorts;
@@ -28,16 +29,6 @@ export interface CoordinatorOptions {
   /** Called at every change of `status` but mere progress; `terminal` when an install has ended. */
   onChange(status: UpdateStatus, terminal: boolean): void;
 }
-
-/** From here on a candidate was listed once, so that it can be withdrawn. */
-const DESCRIBED: ReadonlySet<InstallPhase> = new Set([
-  'DOWNLOADING',
-  'VERIFYING',
-  'STAGED',
-  'SELF_TEST',
-  'SHADOW',
-  'TRIAL',
-]);
 
 interface RunningStep {
   abort: AbortController;
@@ -291,16 +282,9 @@ export class UpdateCoordinator {
     this.options.log.warn(fields, 'install not committed');
   }
 
-  /** Does the publisher still list what runs, what it could go back to, and what is on its way? */
   private async review(): Promise<void> {
-    const { active, previous, journal } = this.state;
-    // Whether a candidate is listed at all is the preflight's question.
-    const described = journal !== null && DESCRIBED.has(journal.phase) ? journal.release : null;
-    const asked = [active, previous, described].filter((slot) => slot !== null);
-    const { releases } = this.options.ports;
     try {
-      const gone = await Promise.all(asked.map((release) => releases.isWithdrawn(release)));
-      const digests = asked.filter((_, index) => gone[index]).map(({ digest }) => digest);
+      const digests = await withdrawnOf(this.state, this.options.ports.releases);
       if (digests.length > 0) this.dispatch({ kind: 'withdrawn', digests });
     } catch (error) {
       this.options.log.warn({ err: (error as Error).message }, 'withdrawals could not be looked up');
