@@ -36,7 +36,7 @@ export async function startInitialModel(
     if (stored === null) continue;
     try {
       const begunAt = clock.now();
-      const detector = await factory.spawn(stored.directory, 'live');
+      const detector = await factory.spawn(stored.directory, 'live', stored.open);
       // Nothing runs yet, so nothing is on trial: the pointer is turned for good, before any frame came.
       live.turnTo(detector, stored.directory, 0).catch(() => {});
       await live.commit();
