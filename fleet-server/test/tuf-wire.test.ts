@@ -68,10 +68,6 @@ class Objects implements ObjectStore {
     for (const { offset, length } of places) yield (this.held.get(name) as Buffer).subarray(offset, offset + length);
   }
 
-  async read(name: string, { offset, length }: { offset: number; length: number }): Promise<Readable> {
-    return Readable.from([(this.held.get(name) as Buffer).subarray(offset, offset + length)]);
-  }
-
   async delete(name: string): Promise<void> {
     this.held.delete(name);
   }
