@@ -5,6 +5,7 @@ import { InstallError } from '../update/install-error.js';
 import { MetadataMalformedError, type MetadataSession } from './metadata-source.js';
 import { tufErrorCode } from './tuf-errors.js';
 import { sessionFetcher, TUF_BASE_URL } from './tuf-fetcher.js';
+import './tuf-linear-targets.js';
 import { dropKeys, type RoleKeys, signedByDroppedKey, type TufMemory } from './tuf-memory.js';
 
 const TOP_ROLES = [MetadataKind.Root, MetadataKind.Timestamp, MetadataKind.Snapshot, MetadataKind.Targets] as const;

@@ -42,7 +42,9 @@ interface RunningStep {
 export class UpdateCoordinator {
   private state: InstallState;
   private readonly installer: Installer;
-  private readonly events: { event: InstallEvent; at: number }[] = [];
+  private readonly events: { event: InstallEvent; at: number; of: number | null }[] = [];
+  /** Grows with every change of `state`. */
+  private stateNumber = 0;
   private pumping: Promise<void> = Promise.resolve();
   private step: RunningStep | null = null;
   private refusal: UpdateError | null = null;
@@ -127,9 +129,10 @@ export class UpdateCoordinator {
     return { wallMs: ports.clock.wall(), random: random(), bundled, retryTimes };
   }
 
-  private dispatch(event: InstallEvent): void {
+  /** `of`: number of the state that a step belonged to; null: the event came from outside. */
+  private dispatch(event: InstallEvent, of: number | null = null): void {
     if (this.stopped) return;
-    this.events.push({ event, at: this.options.ports.clock.now() });
+    this.events.push({ event, at: this.options.ports.clock.now(), of });
     this.pump();
   }
 
@@ -137,9 +140,10 @@ export class UpdateCoordinator {
     if (this.events.length > 1) return;
     this.pumping = (async () => {
       while (this.events.length > 0) {
-        const { event, at } = this.events[0];
+        const { event, at, of } = this.events[0];
         try {
-          await this.take(event, at);
+          // What a step found while another event was dealt with says nothing about the state that this one led to.
+          if (of === null || of === this.stateNumber) await this.take(event, at);
         } catch (error) {
           this.options.log.error({ event: event.kind, err: (error as Error).message }, 'the updater failed');
         }
@@ -229,6 +233,7 @@ export class UpdateCoordinator {
   private run(step: Step, state: InstallState): void {
     const abort = new AbortController();
     const running: RunningStep = { abort, ended: Promise.resolve() };
+    const of = this.stateNumber;
     running.ended = this.installer
       .run(step, {
         state,
@@ -249,7 +254,7 @@ export class UpdateCoordinator {
       .then((event) => {
         if (this.step !== running) return;
         this.step = null;
-        this.dispatch(event);
+        this.dispatch(event, of);
       });
     this.step = running;
   }
@@ -258,6 +263,7 @@ export class UpdateCoordinator {
     const { clock } = this.options.ports;
     this.cancelTimer?.();
     this.cancelTimer = null;
+    this.stateNumber += 1;
     this.state = state;
     const { journal, generation } = state;
     if (journal === null) return;

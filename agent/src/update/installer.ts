@@ -31,6 +31,8 @@ export interface StepRequest {
   signal: AbortSignal;
 }
 
+const NOTHING_TO_FETCH = { missingBytes: 0, fetchBytes: 0, freeBytes: Number.POSITIVE_INFINITY };
+
 /** Carries out the steps of one install. What they have in hand goes from step to step, and with `abandon`. */
 export class Installer {
   private readonly candidate: Candidate;
@@ -105,7 +107,10 @@ export class Installer {
     checkDescriptor(descriptor, release);
     checkRequirements(descriptor.requires, board);
     this.descriptor = descriptor;
-    const { missingBytes, fetchBytes, freeBytes } = await packages.survey(descriptor, signal);
+    // What came with the agent runs from where it lies: a copy in a slot would serve nobody.
+    if (this.ports.bundled?.open.digest === release.digest) this.stored = this.ports.bundled;
+    const { missingBytes, fetchBytes, freeBytes } =
+      this.stored === null ? await packages.survey(descriptor, signal) : NOTHING_TO_FETCH;
     const { memoryBytes } = descriptor.requires;
     const plan = this.plan({ missingBytes, freeBytes, packageBytes: total(descriptor.files), memoryBytes }, state);
     await checkBudget?.(fetchBytes, orderOf(state));
@@ -127,6 +132,7 @@ export class Installer {
   }
 
   private async fill({ state, onProgress, signal }: StepRequest): Promise<InstallEvent> {
+    if (this.stored !== null) return { kind: 'done' };
     await this.ports.packages.fill(this.described, onProgress, signal, orderOf(state));
     signal.throwIfAborted();
     return { kind: 'done' };
