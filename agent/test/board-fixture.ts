@@ -175,7 +175,7 @@ export async function startBoard(options: BoardOptions): Promise<Board> {
     agentVersion: '0.1.0',
     hardwareClass: 'generic-x64',
     // Nobody listens for HTTPS here: the second transport would only try for longer than a test waits.
-    delivery: { transport: 'mqtt', maxBytesPerSecond: 0, monthlyBytes: 0, metered: false },
+    delivery: { transport: 'mqtt', maxBytesPerSecond: 0, monthlyBytes: 0, metered: false, stallMs: 300 },
     timing: { messageMs: 300, retryMs: { first: 50, longest: 200 }, resendMs: 200 },
     ...options.more,
   });
