@@ -78,7 +78,7 @@ describe('death without warning', () => {
   });
 
   it('of the agent in the middle of an install: it comes back with a model and ends the install', async () => {
-    for (let round = 0; round < 4; round += 1) {
+    for (let round = 0; round < 2; round += 1) {
       const release = round % 2 === 0 ? house.fp32 : house.int8;
       await house.server.client.assign(house.deviceId, release.name, release.version);
       await pause(random() * 1500);
@@ -90,7 +90,7 @@ describe('death without warning', () => {
   }, 240_000);
 
   it('of the server at any moment: the board goes on, and what was assigned is installed', async () => {
-    for (let round = 0; round < 3; round += 1) {
+    for (let round = 0; round < 2; round += 1) {
       const release = round % 2 === 0 ? house.fp32 : house.int8;
       await house.server.client.assign(house.deviceId, release.name, release.version);
       await pause(random() * 800);
