@@ -68,6 +68,14 @@ describe('a camera that gives too few frames', () => {
 });
 
 describe('latency', () => {
+  test('does not count pauses that the previous model had in the same time', () => {
+    const paused = [...times(54, 10), ...times(6, 80)];
+    expect(code({ alone: paused, warm: [...times(11, 10), 80] })).toBe('good');
+    expect(code({ alone: paused, warm: times(12, 10) })).toBe('TRIAL_TOO_SLOW');
+    expect(code({ alone: paused, warm: [80, 80, 80] })).toBe('TRIAL_TOO_SLOW');
+    expect(code({ alone: times(60, 80), warm: times(12, 80) })).toBe('TRIAL_TOO_SLOW');
+  });
+
   test('is too slow beyond the ratio, exactly at it not', () => {
     expect(code({ alone: times(20, 30) })).toBe('good');
     expect(code({ alone: times(20, 30.1) })).toBe('TRIAL_TOO_SLOW');
