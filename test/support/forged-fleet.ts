@@ -156,7 +156,13 @@ export class ForgedFleet {
   /** Publishes a desired state (null: leave it as it is), by default signed as it must be; returns its generation. */
   async desire(
     release: ReleaseDescriptor | null,
-    options: { signer?: KeyObject; retry?: boolean; deviceId?: string; generation?: number } = {},
+    options: {
+      signer?: KeyObject;
+      retry?: boolean;
+      deviceId?: string;
+      generation?: number;
+      trial?: Desired['trial'];
+    } = {},
   ): Promise<number> {
     if (options.generation === undefined) this.#generation += 1;
     const generation = options.generation ?? this.#generation;
@@ -166,6 +172,7 @@ export class ForgedFleet {
       issuedAt: new Date().toISOString(),
       release: release === null ? null : { name: release.name, version: release.version, digest: release.digest },
       ...(options.retry === undefined ? {} : { retry: options.retry }),
+      ...(options.trial === undefined ? {} : { trial: options.trial }),
     };
     const envelope = sealEnvelope(PAYLOAD_TYPE.desired, desired, options.signer ?? this.#desiredKey);
     await this.#retain(deviceTopic(this.deviceId, 'desired'), encodeMessage('desired', envelope));

@@ -5,13 +5,14 @@ import type { AddressInfo } from 'node:net';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { afterEach, expect, it } from 'vitest';
-import { writeIdentity } from '../src/io/identity.js';
-import { scratchFolder, TestBroker, TestFleet, until } from './fleet-fixture.js';
+import { scratchFolder, until } from '../agent/test/fleet-fixture.js';
+import { enrollBoard } from '../benchmarks/src/rig/board.js';
+import { ForgedFleet } from './support/forged-fleet.js';
 
 const at = (path: string) => fileURLToPath(new URL(path, import.meta.url));
-const STILL = readFileSync(at('../../models/media/stills/still_00.jpg'));
-const DETECTOR = at('../../models/zoo/person-detector-int8');
-const CLASSIFIER = at('../../models/zoo/person-classifier-int8');
+const STILL = readFileSync(at('../models/media/stills/still_00.jpg'));
+const DETECTOR = at('../models/zoo/person-detector-int8');
+const CLASSIFIER = at('../models/zoo/person-classifier-int8');
 
 const cleanups: (() => Promise<void> | void)[] = [];
 afterEach(async () => {
@@ -46,7 +47,7 @@ async function camera() {
 }
 
 function run(config: string): { child: ChildProcess; logged(): Record<string, unknown>[] } {
-  const child = spawn(process.execPath, [at('../dist/cli.js'), 'run', '--config', config], {
+  const child = spawn(process.execPath, [at('../agent/dist/cli.js'), 'run', '--config', config], {
     stdio: ['ignore', 'ignore', 'pipe'],
   });
   let text = '';
@@ -61,12 +62,11 @@ function run(config: string): { child: ChildProcess; logged(): Record<string, un
 it('the camera follows a committed model of another input size, and no frame is missed', {
   timeout: 90_000,
 }, async () => {
-  const broker = await TestBroker.start();
-  cleanups.push(() => broker.close());
-  const fleet = new TestFleet(broker);
+  const fleet = await ForgedFleet.start();
+  cleanups.push(() => fleet.close());
   const source = await camera();
   const data = scratchFolder();
-  await writeIdentity(data, fleet.identity);
+  await enrollBoard(fleet.httpsUrl, fleet.token, data, fleet.deviceId);
   const config = join(scratchFolder(), 'board.yaml');
   const sections = { source: { url: source.url }, model: { directory: DETECTOR }, data: { directory: data } };
   writeFileSync(config, JSON.stringify({ ...sections, http: { port: 0 } }));
@@ -81,8 +81,9 @@ it('the camera follows a committed model of another input size, and no frame is 
   expect(await get('/model/info')).toMatchObject({ input: { width: 320 } });
 
   // Speed is not what is looked at: the machine may be busy.
-  const release = await fleet.publish(CLASSIFIER);
-  await fleet.assign(release, 1, { trial: { minFrames: 10, compareEvery: 2, maxLatencyRatio: 100, deadlineMs: 5000 } });
+  const { descriptor } = await fleet.publish(CLASSIFIER);
+  const trial = { minFrames: 10, compareEvery: 2, maxLatencyRatio: 100, deadlineMs: 5000 };
+  await fleet.desire(descriptor, { trial });
   await until('the commit', () => fleet.reports.some(({ phase }) => phase === 'COMMITTED'), 40_000);
   const taken = () => logged().find(({ msg }) => `${msg}`.startsWith('capture taken over'));
   expect(await until('the hand-over', taken, 30_000)).toMatchObject({ width: 96, height: 96 });
