@@ -15,6 +15,13 @@ interface Release {
   certifiedBy: string | null;
 }
 
+interface AssignOptions {
+  retry?: boolean;
+  shadow?: string;
+  transport?: string;
+  jitter?: string;
+}
+
 const program = new Command('vigie')
   .description("The operator's command line over the fleet server's API.")
   .option('--server <url>', 'the fleet server (or VIGIE_SERVER; default http://127.0.0.1:8080)')
@@ -139,14 +146,30 @@ program
   .command('assign <release> <device...>')
   .description('give boards a release, written name@version')
   .option('--retry', 'also where this release failed before')
-  .action(async (target: string, devices: string[], { retry }: { retry?: boolean }) => {
+  .option('--shadow <seconds>', 'let it only look beside the live model for so long, and report')
+  .option('--transport <name>', 'mqtt, https or auto')
+  .option('--jitter <seconds>', 'each board waits a part of this before its download')
+  .action(async (target: string, devices: string[], options: AssignOptions) => {
     const at = target.indexOf('@');
     if (at <= 0)
       throw new ApiError(
         'RELEASE_INVALID',
         `${target}: is no release; write name@version, such as person-detector@1.0.0`,
       );
-    const body = { devices, name: target.slice(0, at), version: target.slice(at + 1), ...(retry ? { retry } : {}) };
+    const { retry, shadow, transport, jitter } = options;
+    const body = {
+      ...{ devices, name: target.slice(0, at), version: target.slice(at + 1) },
+      ...(retry ? { retry } : {}),
+      ...(shadow === undefined ? {} : { shadow: { seconds: Number(shadow) } }),
+      ...(transport === undefined && jitter === undefined
+        ? {}
+        : {
+            delivery: {
+              ...(transport === undefined ? {} : { transport }),
+              ...(jitter === undefined ? {} : { jitterSeconds: Number(jitter) }),
+            },
+          }),
+    };
     const done = await client().post<{ assignments: { deviceId: string; generation: number }[] }>('/assignments', body);
     print(done, () =>
       table(

@@ -84,6 +84,8 @@ describe('from upload to a board', () => {
       devices: ['board-1'],
       name: fp32.name,
       version: fp32.version,
+      shadow: { seconds: 30 },
+      delivery: { transport: 'https', jitterSeconds: 10 },
     });
     expect([assigned.status, assigned.body]).toEqual([202, { assignments: [{ deviceId: 'board-1', generation: 1 }] }]);
     const desired = openDesired(await board.fetch(deviceTopic('board-1', 'desired')));
@@ -91,7 +93,11 @@ describe('from upload to a board', () => {
       deviceId: 'board-1',
       generation: 1,
       release: { name: fp32.name, version: fp32.version, digest: fp32.digest },
+      shadow: { seconds: 30, everyFrames: 5, outcome: 'report', minAgreement: 0.5 },
+      delivery: { transport: 'https', jitterSeconds: 10 },
     });
+    const wrong = { devices: ['board-1'], name: fp32.name, version: fp32.version, shadow: { seconds: 0 } };
+    expect((await api.call('POST', '/api/v1/assignments', wrong)).status).toBe(400);
 
     const trusted = await verifiedTargets(board, enrolled.tufRoot);
     const { descriptor, certificate } = await fetchRelease(board, trusted, releaseTargetPath(fp32.name, fp32.version));

@@ -1,10 +1,13 @@
-import type { Desired, ReleaseReference, TrialPolicy } from '@vigie/protocol';
+import type { DeliveryPolicy, Desired, ReleaseReference, ShadowPolicy, TrialPolicy } from '@vigie/protocol';
 
 /** What an operator asks for in one assignment. */
 export interface AssignmentRequest {
   release: ReleaseReference;
   retry?: boolean;
   trial?: Partial<TrialPolicy>;
+  /** Look at frames beside the live model first. */
+  shadow?: ShadowPolicy;
+  delivery?: DeliveryPolicy;
 }
 
 /** The next desired state of a device: its generation is one above everything that was ever given out. */
@@ -18,5 +21,7 @@ export function nextDesired(deviceId: string, generation: number, request: Assig
     release: request.release,
     ...(request.retry === undefined ? {} : { retry: request.retry }),
     ...(request.trial === undefined ? {} : { trial: request.trial }),
+    ...(request.shadow === undefined ? {} : { shadow: request.shadow }),
+    ...(request.delivery === undefined ? {} : { delivery: request.delivery }),
   };
 }

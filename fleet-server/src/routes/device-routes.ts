@@ -1,5 +1,6 @@
 import { type Static, Type } from '@sinclair/typebox';
-import { DeviceId, ModelName, SemanticVersion, TrialPolicy } from '@vigie/protocol';
+import { Value } from '@sinclair/typebox/value';
+import { DeliveryPolicy, DeviceId, ModelName, SemanticVersion, ShadowPolicy, TrialPolicy } from '@vigie/protocol';
 import type { FastifyInstance } from 'fastify';
 import { viewDevice } from '../devices/device-view.js';
 import type { DeviceRepository } from '../io/database/device-repository.js';
@@ -20,6 +21,9 @@ const AssignmentRequest = Type.Object(
     version: SemanticVersion,
     retry: Type.Optional(Type.Boolean()),
     trial: Type.Optional(Type.Partial(TrialPolicy, Strict)),
+    /** What it leaves out takes the defaults of ShadowPolicy. */
+    shadow: Type.Optional(Type.Partial(ShadowPolicy, Strict)),
+    delivery: Type.Optional(Type.Partial(DeliveryPolicy, Strict)),
   },
   Strict,
 );
@@ -77,7 +81,8 @@ export function deviceRoutes(app: FastifyInstance, services: DeviceRouteServices
     '/assignments',
     { schema: { summary: 'Give devices a release', body: AssignmentRequest } },
     async ({ body }, reply) => {
-      const result = await assignments.assign(body);
+      const shadow = body.shadow && { ...Value.Create(ShadowPolicy), ...body.shadow };
+      const result = await assignments.assign({ ...body, shadow });
       if (!result.ok) return sendProblem(reply, result.code, result.detail);
       return reply.code(202).send({ assignments: result.assignments });
     },

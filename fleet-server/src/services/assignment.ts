@@ -1,17 +1,14 @@
-import type { TrialPolicy } from '@vigie/protocol';
-import { nextDesired } from '../devices/desired.js';
+import { type AssignmentRequest, nextDesired } from '../devices/desired.js';
 import type { DeviceRepository } from '../io/database/device-repository.js';
 import type { ReleaseRepository } from '../io/database/release-repository.js';
 import type { Now } from '../ports.js';
 import type { Publication } from './publication.js';
 import { Serial } from './serial.js';
 
-export interface Assignment {
+export interface Assignment extends Omit<AssignmentRequest, 'release'> {
   devices: readonly string[];
   name: string;
   version: string;
-  retry?: boolean;
-  trial?: Partial<TrialPolicy>;
 }
 
 export type AssignmentResult =
@@ -39,7 +36,7 @@ export class AssignmentService {
     return result;
   }
 
-  async #store({ devices, name, version, retry, trial }: Assignment): Promise<AssignmentResult> {
+  async #store({ devices, name, version, ...policies }: Assignment): Promise<AssignmentResult> {
     const release = await this.releases.find(name, version);
     if (release === null)
       return refuse('RELEASE_UNKNOWN', `${name}@${version} is not in the registry; upload it first`);
@@ -59,7 +56,7 @@ export class AssignmentService {
     const unknown = devices.filter((id) => !generations.has(id));
     if (unknown.length > 0)
       return refuse('DEVICE_UNKNOWN', `no such device: ${unknown.slice(0, 10).join(', ')}; nothing was assigned`);
-    const request = { release: { name, version, digest: release.digest }, retry, trial };
+    const request = { release: { name, version, digest: release.digest }, ...policies };
     const at = this.now();
     const desired = [...generations].map(([id, generation]) => nextDesired(id, generation, request, at));
     await this.devices.assign(desired, release.id);
