@@ -43,6 +43,8 @@ export class UpdateCoordinator {
   private state: InstallState;
   private readonly installer: Installer;
   private readonly events: { event: InstallEvent; at: number; of: number | null }[] = [];
+  /** The state before a commit that is not on the disk yet: until then nobody is told of the commit. */
+  private committing: InstallState | null = null;
   /** Grows with every change of `state`. */
   private stateNumber = 0;
   private pumping: Promise<void> = Promise.resolve();
@@ -63,8 +65,9 @@ export class UpdateCoordinator {
   }
 
   get status(): UpdateStatus {
-    const { journal, generation, previous } = this.state;
-    const phase = stateName(this.state);
+    const state = this.committing ?? this.state;
+    const { journal, generation, previous } = state;
+    const phase = stateName(state);
     const busy = journal !== null && !ENDS.has(journal.phase);
     const retryAt = busy ? undefined : journal?.retryAt;
     return {
@@ -165,7 +168,10 @@ export class UpdateCoordinator {
     const before = this.state;
     const { state, effects } = next(before, event, this.facts());
     if (event.kind === 'failed' || event.kind === 'judged') this.logEnd(event, state);
-    if (state !== before) this.enter(state);
+    if (state !== before) {
+      this.committing = stateName(state) === 'COMMITTED' && stateName(before) !== 'COMMITTED' ? before : null;
+      this.enter(state);
+    }
     for (const effect of effects) {
       const failure = await this.carryOut(effect, before, state);
       if (failure === null) continue;
@@ -186,6 +192,7 @@ export class UpdateCoordinator {
         if (state === before) return null;
         try {
           await store.save(state);
+          this.committing = null;
           return null;
         } catch (error) {
           return this.unsaved(error, before, state);
@@ -221,6 +228,7 @@ export class UpdateCoordinator {
   }
 
   private unsaved(error: unknown, before: InstallState, state: InstallState): InstallEvent | null {
+    this.committing = null;
     const { code, message } = asInstallError(error);
     this.options.log.error({ code, err: message }, 'the install journal cannot be written');
     const phase = stateName(state);
