@@ -1,119 +1,47 @@
-import { access, readFile, rm } from 'node:fs/promises';
+import { randomUUID } from 'node:crypto';
+import { readFile, rm } from 'node:fs/promises';
 import type { Server as HttpsServer } from 'node:https';
-import { join } from 'node:path';
 import type { Logger } from 'pino';
 import { openBroker, type RunningBroker } from './broker-wiring.js';
 import type { ServerConfig } from './config.js';
-import { privateFolder, writeAtomic } from './io/atomic-file.js';
+import { parts, requireInitialised, upgradeLayout } from './data-folder-wiring.js';
+import { privateFolder } from './io/atomic-file.js';
 import { lockDataFolder } from './io/data-folder-lock.js';
+import { ActivityRepository } from './io/database/activity-repository.js';
 import { CertificateRepository } from './io/database/certificate-repository.js';
 import { DeviceRepository } from './io/database/device-repository.js';
 import { IngestRepository } from './io/database/ingest-repository.js';
+import { LeaseRepository } from './io/database/lease-repository.js';
 import { PgliteDatabase } from './io/database/pglite-database.js';
 import { ReleaseRepository } from './io/database/release-repository.js';
 import { TokenRepository } from './io/database/token-repository.js';
 import { FolderObjectStore } from './io/folder-object-store.js';
-import { packageSandbox } from './io/package-sandbox.js';
-import { Authority } from './io/pki/authority.js';
-import { createTrust, ONLINE_TRUST, type TrustOptions } from './io/tuf/trust-setup.js';
 import type { Now } from './ports.js';
 import { defaultCertificate } from './registry/certification.js';
-import { DEFAULT_POLICY } from './registry/release-state.js';
-import { deviceRoutes } from './routes/device-routes.js';
 import { enrollmentRoutes } from './routes/enrollment-routes.js';
 import { createHttpServer, type TlsOptions } from './routes/http-server.js';
 import { objectRoutes } from './routes/object-routes.js';
-import { releaseRoutes } from './routes/release-routes.js';
 import { trustRoutes, tufFileRoutes } from './routes/tuf-routes.js';
-import { enrollmentToken, hashSecret, newSecret } from './secrets.js';
 import { AccessService } from './services/access.js';
 import { AssignmentService } from './services/assignment.js';
+import { DutyRunner } from './services/duties.js';
 import { EnrollmentService } from './services/enrollment.js';
 import { IngestService } from './services/ingest.js';
 import { Maintenance } from './services/maintenance.js';
 import { ObjectAccess } from './services/object-access.js';
 import { Publication } from './services/publication.js';
-import { ReleaseIntake } from './services/release-intake.js';
 import { RevocationService } from './services/revocation.js';
 import { openPki } from './tls-wiring.js';
 import { openTrust, trustAdministration, trustWatch } from './trust-wiring.js';
-
-/** The data folder cannot be used as it is; the message says what to do. */
-export class DataFolderError extends Error {
-  readonly code = 'DATA_FOLDER_UNUSABLE';
-}
-
-/** Parts of a data folder. */
-const parts = (directory: string) => ({
-  database: join(directory, 'database'),
-  /** The fleet's certificate authority. */
-  pki: join(directory, 'pki'),
-  blobs: join(directory, 'blobs'),
-  snapshots: join(directory, 'snapshots'),
-  temporary: join(directory, 'tmp'),
-  /** Written last by `init`: without it the folder is not complete. */
-  marker: join(directory, 'vigie-server.json'),
-});
-
-/** 2: with a certificate authority. An older folder gets one at its next start, and its boards enrol again. */
-const LAYOUT = 2;
+import { wireAccess } from './wiring/access-wiring.js';
+import { wireDevices } from './wiring/device-wiring.js';
+import type { Core, Feature } from './wiring/feature-wiring.js';
+import { wireGates } from './wiring/gates-wiring.js';
+import { wireNotifications } from './wiring/notification-wiring.js';
+import { wireRegistry } from './wiring/registry-wiring.js';
+import { wireRollouts } from './wiring/rollout-wiring.js';
 
 const systemNow: Now = () => new Date();
-
-export interface Initialised {
-  dataDirectory: string;
-  adminToken: string;
-  /** With the fingerprint of the authority behind the point. */
-  enrollmentToken: string;
-  /** Private keys to carry away: they are nowhere else. */
-  offlineKeys: string[];
-}
-
-/** Makes keys, certificate authority, TUF repository, database, the first operator's token and an enrolment token. An interrupted one may be repeated. */
-export async function initialise(
-  directory: string,
-  now: Now = systemNow,
-  trust: TrustOptions = ONLINE_TRUST,
-): Promise<Initialised> {
-  await privateFolder(directory);
-  const paths = parts(directory);
-  const lock = await lockDataFolder(directory);
-  try {
-    if (await exists(paths.marker)) {
-      throw new DataFolderError(
-        `${directory}: is initialised already; run the server on it, or make a new token with: vigie-server token --data ${directory}`,
-      );
-    }
-    const offlineKeys = await createTrust(directory, trust, now);
-    const authority = await Authority.create(paths.pki, now());
-    await privateFolder(paths.database);
-    const adminToken = newSecret('admin');
-    const secret = newSecret('enrollment');
-    await withTokens(paths.database, async (tokens) => {
-      const at = now();
-      await tokens.addApiToken(hashSecret(adminToken), 'first admin', at);
-      await tokens.addEnrollmentToken(hashSecret(secret), at, new Date(at.getTime() + 7 * 86_400_000));
-    });
-    await writeMarker(paths.marker, now());
-    const token = enrollmentToken(secret, authority.fingerprint);
-    return { dataDirectory: directory, adminToken, enrollmentToken: token, offlineKeys };
-  } finally {
-    await lock.release();
-  }
-}
-
-/** Makes a further operator's token; the server must not run. */
-export async function createAdminToken(directory: string, name: string, now: Now = systemNow): Promise<string> {
-  await requireInitialised(directory);
-  const lock = await lockDataFolder(directory);
-  try {
-    const token = newSecret('admin');
-    await withTokens(parts(directory).database, (tokens) => tokens.addApiToken(hashSecret(token), name, now()));
-    return token;
-  } finally {
-    await lock.release();
-  }
-}
 
 export interface RunningServer {
   httpUrl: string;
@@ -149,10 +77,7 @@ export async function startServer({ config, log, now = systemNow, onFatal }: Ser
     await privateFolder(paths.temporary);
     const tuf = await openTrust(directory, now);
     await tuf.renew();
-    if ((await layoutOf(paths.marker)) < LAYOUT) {
-      await Authority.create(paths.pki, now());
-      await writeMarker(paths.marker, now());
-    }
+    await upgradeLayout(directory, now());
     const pki = await openPki(paths.pki, config, now());
     const database = await PgliteDatabase.open(paths.database, onFatal);
     closers.push(() => database.close());
@@ -161,6 +86,7 @@ export async function startServer({ config, log, now = systemNow, onFatal }: Ser
     const received = new IngestRepository(database);
     const tokens = new TokenRepository(database);
     const certificates = new CertificateRepository(database);
+    const activity = new ActivityRepository(database);
     const blobs = await FolderObjectStore.open(paths.blobs);
     const pictures = await FolderObjectStore.open(paths.snapshots);
     await devices.markAllOffline();
@@ -178,13 +104,13 @@ export async function startServer({ config, log, now = systemNow, onFatal }: Ser
     const access = new AccessService(tokens, devices, certificates, revocations, now);
     const enrollment = new EnrollmentService(tokens, certificates, revocations, () => broker, pki.issuer, facts, now);
     const ingest = new IngestService(received, pictures, () => broker, log, now);
-    const duties = {
+    const brokerDuties = {
       authenticate: access.authenticate,
       onMessage: ingest.handle,
       forgetPresence: () => devices.markAllOffline(),
       republish: () => publication.publishAll(),
     };
-    const broker: RunningBroker = await openBroker(config, pki, duties, log, now);
+    const broker: RunningBroker = await openBroker(config, pki, brokerDuties, log, now);
     closers.push(async () => {
       await broker.close();
       await ingest.idle();
@@ -197,25 +123,31 @@ export async function startServer({ config, log, now = systemNow, onFatal }: Ser
       desired: (ids?: readonly string[]) => devices.desired(ids),
     };
     const publication: Publication = new Publication(source, blobs, tuf, broker);
-    const verify = packageSandbox({
-      timeoutMs: config.upload.verifyTimeoutSeconds * 1000,
-      memoryBytes: config.upload.verifyMemoryMiB * 1024 * 1024,
-    });
-    const intake = new ReleaseIntake(
-      paths.temporary,
-      config.upload.maxBytes,
-      verify,
-      blobs,
-      releases,
-      publication,
-      DEFAULT_POLICY,
-      now,
-    );
     const served = {
       releasedObject: async (sha256: string) => publication.smallTarget(sha256) ?? releases.releasedObject(sha256),
     };
     const objects = new ObjectAccess(served, blobs, () => performance.now());
     const assignments = new AssignmentService(devices, releases, publication, now);
+    const core: Core = {
+      ...{ config, log, now, temporary: paths.temporary, database, devices, releases, received, tokens, certificates },
+      ...{ activity, blobs, pictures, broker, tuf, publication, assignments, ingest, access, revocations },
+      wake: (duty) => duties.wake(duty),
+    };
+    const features: Feature[] = [
+      wireRegistry(core),
+      wireGates(core),
+      wireDevices(core),
+      wireRollouts(core),
+      wireAccess(core),
+      wireNotifications(core),
+    ];
+    for (const feature of features) closers.push(async () => feature.close?.());
+    const duties = new DutyRunner(
+      new LeaseRepository(database),
+      randomUUID(),
+      features.flatMap((feature) => feature.duties ?? []),
+      log,
+    );
     await publication.publishAll();
     await revocations.publish();
     ports = { ...ports, ...(await broker.listen()) };
@@ -227,13 +159,15 @@ export async function startServer({ config, log, now = systemNow, onFatal }: Ser
         tls,
         operator: (token) => access.operator(token),
         api: (scope) => {
-          releaseRoutes(scope, releases, intake, (release) => publication.isPublished(release));
           trustRoutes(scope, trustAdministration(tuf, publication));
-          deviceRoutes(scope, { devices, received, pictures, revocations, assignments });
           enrollmentRoutes(scope, enrollment);
           objectRoutes(scope, objects, tls === null ? {} : { device: true });
+          for (const feature of features) feature.routes?.(scope);
         },
-        open: (scope) => tufFileRoutes(scope, () => tuf.metadata()),
+        open: (scope) => {
+          tufFileRoutes(scope, () => tuf.metadata());
+          for (const feature of features) feature.open?.(scope);
+        },
         health: async () => ({
           ok: await releases.releasedCount().then(
             () => true,
@@ -244,6 +178,7 @@ export async function startServer({ config, log, now = systemNow, onFatal }: Ser
           chunks: publication.chunkCount,
           tuf: { ...tuf.versions(), waiting: tuf.waiting(), warnings: tuf.warnings() },
           ingest: ingest.counters,
+          ...Object.assign({}, ...features.map((feature) => feature.health?.())),
         }),
       });
       closers.push(() => app.close());
@@ -273,6 +208,8 @@ export async function startServer({ config, log, now = systemNow, onFatal }: Ser
     };
     maintenance.start();
     closers.push(() => maintenance.stop());
+    await duties.start();
+    closers.push(() => duties.stop());
     log.info(urls, 'listening');
     return {
       httpUrl: urls.http,
@@ -288,23 +225,6 @@ export async function startServer({ config, log, now = systemNow, onFatal }: Ser
   }
 }
 
-async function requireInitialised(directory: string): Promise<void> {
-  if (await exists(parts(directory).marker)) return;
-  throw new DataFolderError(
-    `${directory}: is no initialised data folder; make one with: vigie-server init --data ${directory}`,
-  );
-}
-
-async function withTokens(directory: string, use: (tokens: TokenRepository) => Promise<void>): Promise<void> {
-  // A lost thread rejects whatever is under way.
-  const database = await PgliteDatabase.open(directory, () => undefined);
-  try {
-    await use(new TokenRepository(database));
-  } finally {
-    await database.close();
-  }
-}
-
 async function packageVersion(): Promise<string> {
   const manifest = JSON.parse(await readFile(new URL('../package.json', import.meta.url), 'utf8')) as {
     version: string;
@@ -312,21 +232,6 @@ async function packageVersion(): Promise<string> {
   return manifest.version;
 }
 
-async function layoutOf(marker: string): Promise<number> {
-  return (JSON.parse(await readFile(marker, 'utf8')) as { layout: number }).layout;
-}
-
-async function writeMarker(path: string, at: Date): Promise<void> {
-  await writeAtomic(path, `${JSON.stringify({ layout: LAYOUT, initialisedAt: at.toISOString() })}\n`);
-}
-
 function urlHost(host: string): string {
   return host.includes(':') ? `[${host}]` : host;
-}
-
-async function exists(path: string): Promise<boolean> {
-  return access(path).then(
-    () => true,
-    () => false,
-  );
 }

@@ -4,10 +4,11 @@ import { Command, InvalidArgumentError } from 'commander';
 import { destination, pino } from 'pino';
 import { brokerConfigCommand } from './broker-config-command.js';
 import { ConfigError, parseConfig, readConfigFile, type ServerConfig } from './config.js';
+import { createAdminToken, DataFolderError, initialise } from './data-folder-wiring.js';
 import { DataFolderLockedError } from './io/data-folder-lock.js';
 import { AuthorityError } from './io/pki/authority.js';
 import { TufError } from './io/tuf/tuf-error.js';
-import { createAdminToken, DataFolderError, initialise, startServer } from './main.js';
+import { startServer } from './main.js';
 import { addTufCommands } from './tuf-command.js';
 
 interface InitOptions {

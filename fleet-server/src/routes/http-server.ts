@@ -12,6 +12,7 @@ import Fastify, {
 } from 'fastify';
 import type { Logger } from 'pino';
 import type { PeerCertificate } from '../ports.js';
+import { type Actor, mayActAs, type Role } from '../roles.js';
 import type { Admission } from '../services/access.js';
 import { describeRoutes } from './openapi.js';
 import { sendProblem } from './problem.js';
@@ -23,8 +24,8 @@ const MAX_JSON_BYTES = 512 * 1024;
 export interface HttpServerOptions {
   log: Logger;
   version: string;
-  /** Name of the operator whose token this is; null refuses it. */
-  operator: (token: string) => Promise<string | null>;
+  /** Whose token this is; null refuses it. */
+  operator: (token: string) => Promise<Actor | null>;
   /** Null: without TLS, for this machine only. */
   tls: TlsOptions | null;
   /** Routes under `/api/v1`, all behind the operator's token but those with `config.open` or `config.device`. */
@@ -52,6 +53,8 @@ declare module 'fastify' {
     open?: boolean;
     /** Is answered over TLS only. */
     secure?: boolean;
+    /** Who may ask: by default `viewer` for GET and HEAD, `operator` for the rest. */
+    role?: Role;
     /** For boards: needs a certificate that counts, or `expired` not long ago. */
     device?: true | 'expired';
   }
@@ -60,6 +63,8 @@ declare module 'fastify' {
     peer: PeerCertificate | null;
     /** Id of that board. */
     readonly device: string | null;
+    /** Who asks; null on routes that are open or for boards. */
+    actor: Actor | null;
   }
   interface FastifySchema {
     /** One line of the OpenAPI document. */
@@ -79,6 +84,7 @@ export async function createHttpServer(options: HttpServerOptions): Promise<Fast
     ...(options.tls === null ? {} : { https: listenerOptions(options.tls) }),
   } as FastifyServerOptions) as FastifyInstance;
   app.decorateRequest('peer', null);
+  app.decorateRequest('actor', null);
   app.decorateRequest('device', {
     getter(this: FastifyRequest) {
       return this.peer?.deviceId ?? null;
@@ -118,9 +124,13 @@ export async function createHttpServer(options: HttpServerOptions): Promise<Fast
     if (device !== undefined) return admitDevice(options.tls as TlsOptions, request, reply, device === 'expired');
     if (!request.url.startsWith('/api/') || open === true) return;
     const token = /^Bearer ([\w-]{16,200})$/i.exec(request.headers.authorization ?? '')?.[1];
-    if (token === undefined || (await options.operator(token)) === null) {
+    const actor = token === undefined ? null : await options.operator(token);
+    if (actor === null)
       return sendProblem(reply, 'UNAUTHORIZED', 'send an operator\'s token as "Authorization: Bearer TOKEN"');
-    }
+    const wanted = roleOf(request);
+    if (!mayActAs(actor, wanted))
+      return sendProblem(reply, 'FORBIDDEN', `${actor.name} has the role ${actor.role}, this needs ${wanted}`);
+    request.actor = actor;
   });
   app.addHook('onResponse', async (request, reply) => {
     log.debug(
@@ -138,6 +148,10 @@ export async function createHttpServer(options: HttpServerOptions): Promise<Fast
   options.open?.(app);
   await app.register(async (scope) => options.api(scope), { prefix: '/api/v1' });
   return app;
+}
+
+function roleOf({ method, routeOptions }: FastifyRequest): Role {
+  return routeOptions.config.role ?? (method === 'GET' || method === 'HEAD' ? 'viewer' : 'operator');
 }
 
 /** Boards may be asked for a certificate; who has none is an operator or about to enrol, and routes say what they need. */

@@ -4,6 +4,7 @@ import type { FastifyReply } from 'fastify';
 export const PROBLEMS = {
   REQUEST_INVALID: [400, 'The request breaks its schema'],
   UNAUTHORIZED: [401, 'A valid bearer token is needed'],
+  FORBIDDEN: [403, 'The role does not suffice'],
   ENROLLMENT_TOKEN_INVALID: [403, 'The enrolment token does not count'],
   CSR_INVALID: [400, 'The certificate request is not valid'],
   TLS_REQUIRED: [403, 'This needs TLS'],

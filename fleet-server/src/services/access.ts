@@ -2,6 +2,7 @@ import type { CertificateRepository } from '../io/database/certificate-repositor
 import type { DeviceRepository } from '../io/database/device-repository.js';
 import type { TokenRepository } from '../io/database/token-repository.js';
 import type { Authenticate, Now, PeerCertificate } from '../ports.js';
+import type { Actor } from '../roles.js';
 import { hashSecret } from '../secrets.js';
 import type { RevocationService } from './revocation.js';
 
@@ -27,9 +28,10 @@ export class AccessService {
     private readonly now: Now,
   ) {}
 
-  /** Name of the operator's token, or null. */
-  async operator(token: string): Promise<string | null> {
-    return this.tokens.apiTokenName(hashSecret(token));
+  /** Whose token this is, or null. */
+  async operator(token: string): Promise<Actor | null> {
+    const name = await this.tokens.apiTokenName(hashSecret(token));
+    return name === null ? null : { name, role: 'admin' };
   }
 
   /** Does this certificate count? `graceMs`: for so long after its expiry too. Its first use ends the ones before it. */

@@ -1,7 +1,7 @@
 import { and, eq, gt, isNotNull, lt, sql } from 'drizzle-orm';
 import type { PeerCertificate } from '../../ports.js';
-import type { PgliteDatabase } from './pglite-database.js';
-import { deviceCertificates } from './schema.js';
+import type { Database } from './database.js';
+import { deviceCertificates } from './schema/foundation.js';
 
 export interface CertificateRecord {
   deviceId: string;
@@ -24,9 +24,9 @@ export interface EnrollingDevice {
 
 /** Which certificates count. */
 export class CertificateRepository {
-  readonly #database: PgliteDatabase;
+  readonly #database: Database;
 
-  constructor(database: PgliteDatabase) {
+  constructor(database: Database) {
     this.#database = database;
   }
 

@@ -1,8 +1,8 @@
 import type { Desired, Telemetry } from '@vigie/protocol';
 import { desc, eq, inArray, isNotNull, sql } from 'drizzle-orm';
 import type { DeviceRecord } from '../../devices/device-view.js';
-import type { PgliteDatabase } from './pglite-database.js';
-import { devices, telemetry } from './schema.js';
+import type { Database } from './database.js';
+import { devices, telemetry } from './schema/foundation.js';
 
 const RECORD = {
   id: devices.id,
@@ -19,9 +19,9 @@ const RECORD = {
 };
 
 export class DeviceRepository {
-  readonly #database: PgliteDatabase;
+  readonly #database: Database;
 
-  constructor(database: PgliteDatabase) {
+  constructor(database: Database) {
     this.#database = database;
   }
 

@@ -1,8 +1,8 @@
 import type { Reported } from '@vigie/protocol';
 import { and, desc, eq, inArray, lt, sql } from 'drizzle-orm';
 import type { BootHistory } from '../../devices/ordering.js';
-import type { PgliteDatabase } from './pglite-database.js';
-import { devices, events, replies, reports, snapshots, telemetry } from './schema.js';
+import type { Database } from './database.js';
+import { devices, events, replies, reports, snapshots, telemetry } from './schema/foundation.js';
 
 const TABLES = { reports, telemetry, events, replies };
 export type ReceivedTable = keyof typeof TABLES;
@@ -49,9 +49,9 @@ export interface EventQuery {
 }
 
 export class IngestRepository {
-  readonly #database: PgliteDatabase;
+  readonly #database: Database;
 
-  constructor(database: PgliteDatabase) {
+  constructor(database: Database) {
     this.#database = database;
   }
 

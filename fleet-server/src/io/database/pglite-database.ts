@@ -2,26 +2,11 @@ import { fileURLToPath } from 'node:url';
 import { Worker } from 'node:worker_threads';
 import { drizzle, type PgRemoteDatabase } from 'drizzle-orm/pg-proxy';
 import { migrate } from 'drizzle-orm/pg-proxy/migrator';
+import { type Database, DatabaseError, type Query } from './database.js';
 import type { DatabaseReply, Statement, UnsentRequest } from './pglite-messages.js';
 
-/** A failed statement. `sqlState` is PostgreSQL's code, e.g. `23505` for a duplicate key. */
-export class DatabaseError extends Error {
-  readonly code = 'DATABASE_FAILED';
-  constructor(
-    message: string,
-    readonly sqlState: string | null,
-  ) {
-    super(message);
-  }
-}
-
-/** A Drizzle query that has not run yet. */
-interface Query {
-  toSQL(): { sql: string; params: unknown[] };
-}
-
-/** Drizzle over PGlite in a worker thread. Drizzle's proxy driver knows no transactions, so they go as lists of queries. */
-export class PgliteDatabase {
+/** Drizzle over PGlite in a worker thread. */
+export class PgliteDatabase implements Database {
   readonly drizzle: PgRemoteDatabase;
   readonly #worker: Worker;
   readonly #waiting = new Map<number, { resolve: (value: unknown) => void; reject: (error: Error) => void }>();

@@ -2,8 +2,8 @@ import type { ReleaseDescriptor } from '@vigie/protocol';
 import { and, count, desc, eq, isNotNull, or, sql } from 'drizzle-orm';
 import type { CertifiedRelease } from '../../registry/certification.js';
 import type { ReleaseState } from '../../registry/release-state.js';
-import type { PgliteDatabase } from './pglite-database.js';
-import { devices, releases } from './schema.js';
+import type { Database } from './database.js';
+import { devices, releases } from './schema/foundation.js';
 
 export type ReleaseRecord = typeof releases.$inferSelect;
 
@@ -18,9 +18,9 @@ export interface NewRelease {
 }
 
 export class ReleaseRepository {
-  readonly #database: PgliteDatabase;
+  readonly #database: Database;
 
-  constructor(database: PgliteDatabase) {
+  constructor(database: Database) {
     this.#database = database;
   }
 

@@ -1,12 +1,12 @@
 import { eq, lt } from 'drizzle-orm';
-import type { PgliteDatabase } from './pglite-database.js';
-import { apiTokens, enrollmentTokens } from './schema.js';
+import type { Database } from './database.js';
+import { apiTokens, enrollmentTokens } from './schema/foundation.js';
 
 /** Hashes of operators' and enrolment tokens. */
 export class TokenRepository {
-  readonly #database: PgliteDatabase;
+  readonly #database: Database;
 
-  constructor(database: PgliteDatabase) {
+  constructor(database: Database) {
     this.#database = database;
   }
 

@@ -1,23 +1,10 @@
 import type { Desired, ReleaseDescriptor, Reported } from '@vigie/protocol';
-import {
-  bigint,
-  boolean,
-  index,
-  integer,
-  jsonb,
-  pgTable,
-  primaryKey,
-  serial,
-  text,
-  timestamp,
-  unique,
-} from 'drizzle-orm/pg-core';
-import type { ReleaseState } from '../../registry/release-state.js';
+import { bigint, boolean, index, integer, jsonb, pgTable, primaryKey, serial, text, unique } from 'drizzle-orm/pg-core';
+import type { DeviceRole } from '../../../devices/selector.js';
+import type { ReleaseState } from '../../../registry/release-state.js';
+import { counter, instant } from './columns.js';
 
-/** Tables of the fleet server. Migrations in `fleet-server/drizzle` are generated from this file (`npm run migrations`). */
-
-const instant = (name: string) => timestamp(name, { withTimezone: true, mode: 'date', precision: 3 });
-const counter = (name: string) => bigint(name, { mode: 'number' });
+/** Tables that everything stands on. Each area of the server has its own file here; see columns.ts. */
 
 /** Operators' tokens. Only hashes are stored. */
 export const apiTokens = pgTable('api_tokens', {
@@ -65,6 +52,12 @@ export const devices = pgTable('devices', {
   enrolledAt: instant('enrolled_at').notNull(),
   /** When an operator revoked it; null while it may come in. */
   revokedAt: instant('revoked_at'),
+  /** `lab`: may benchmark a release that is not certified yet. Set by the enrolment token. */
+  role: text('role').$type<DeviceRole>().notNull().default('standard'),
+  /** Words that operators select boards by, sorted. */
+  tags: jsonb('tags').$type<string[]>().notNull().default([]),
+  /** IANA zone of maintenance windows; null: UTC. */
+  timeZone: text('time_zone'),
   /** Boot that said it was born last; null before the first birth. */
   bootId: text('boot_id'),
   /** Boots that were superseded, newest last, bounded. */

@@ -1,0 +1,71 @@
+import { and, asc, eq, gt, inArray, lt, sql } from 'drizzle-orm';
+import type { ActivityKind } from '../../services/activity-kinds.js';
+import type { Database, Query } from './database.js';
+import { activity, activityCursors } from './schema/activity.js';
+
+export interface ActivityEntry {
+  at: Date;
+  kind: ActivityKind;
+  subject: string;
+  actor: string;
+  body: Record<string, unknown>;
+}
+
+export interface ActivityRow extends ActivityEntry {
+  id: number;
+}
+
+export class ActivityRepository {
+  readonly #database: Database;
+
+  constructor(database: Database) {
+    this.#database = database;
+  }
+
+  /** The insert itself, to stand in the transaction of the change that it tells of. */
+  insertion(entries: readonly ActivityEntry[]): Query {
+    return this.#database.drizzle.insert(activity).values([...entries]);
+  }
+
+  async add(entries: readonly ActivityEntry[]): Promise<void> {
+    if (entries.length > 0) await this.#database.drizzle.insert(activity).values([...entries]);
+  }
+
+  /** Entries above `afterId`, oldest first. */
+  async after(afterId: number, limit: number, kinds?: readonly ActivityKind[]): Promise<ActivityRow[]> {
+    return this.#database.drizzle
+      .select()
+      .from(activity)
+      .where(and(gt(activity.id, afterId), kinds === undefined ? undefined : inArray(activity.kind, [...kinds])))
+      .orderBy(asc(activity.id))
+      .limit(limit);
+  }
+
+  async newestId(): Promise<number> {
+    const rows = await this.#database.drizzle
+      .select({ id: sql<number>`coalesce(max(${activity.id}), 0)` })
+      .from(activity);
+    return Number(rows[0].id);
+  }
+
+  /** Where a reader goes on; null: it has never read. */
+  async cursor(reader: string): Promise<number | null> {
+    const rows = await this.#database.drizzle
+      .select({ lastId: activityCursors.lastId })
+      .from(activityCursors)
+      .where(eq(activityCursors.reader, reader));
+    return rows[0]?.lastId ?? null;
+  }
+
+  /** Stands alone or in the transaction of what the reader did. */
+  cursorMove(reader: string, lastId: number): Query & PromiseLike<unknown> {
+    return this.#database.drizzle
+      .insert(activityCursors)
+      .values({ reader, lastId })
+      .onConflictDoUpdate({ target: activityCursors.reader, set: { lastId } });
+  }
+
+  async dropBefore(at: Date): Promise<void> {
+    await this.#database.drizzle.delete(activity).where(lt(activity.at, at));
+  }
+}

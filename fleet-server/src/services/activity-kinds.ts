@@ -1,0 +1,25 @@
+/** Everything that the activity log may say. The dots group: a reader may ask for `rollout.*`. */
+export const ACTIVITY_KINDS = [
+  'device.enrolled',
+  'device.online',
+  'device.offline',
+  'device.changed',
+  'device.revoked',
+  'device.reported',
+  'device.alert',
+  'release.uploaded',
+  'release.changed',
+  'release.certified',
+  'release.withdrawn',
+  'benchmark.posted',
+  'gate.judged',
+  'gate.overridden',
+  'rollout.created',
+  'rollout.changed',
+  'rollout.decided',
+  'rollout.ended',
+  'alert.raised',
+  'alert.cleared',
+  'drift.found',
+] as const;
+export type ActivityKind = (typeof ACTIVITY_KINDS)[number];
