@@ -11,11 +11,12 @@ import Fastify, {
   type FastifyServerOptions,
 } from 'fastify';
 import type { Logger } from 'pino';
+import { isDatabaseUnavailable } from '../database-error.js';
 import type { PeerCertificate } from '../ports.js';
 import { type Actor, mayActAs, type Role } from '../roles.js';
 import type { Admission } from '../services/access.js';
 import { describeRoutes } from './openapi.js';
-import { sendProblem } from './problem.js';
+import { Problem, sendProblem } from './problem.js';
 import { registerStatusPage } from './status-page.js';
 
 /** Largest JSON body, bytes: an assignment of a few thousand devices. */
@@ -66,9 +67,17 @@ declare module 'fastify' {
     /** Who asks; null on routes that are open or for boards. */
     actor: Actor | null;
   }
+  /** Its `response` (TypeBox schemas by status) describes and is tested against; answers are sent as they are. */
   interface FastifySchema {
     /** One line of the OpenAPI document. */
     summary?: string;
+    description?: string;
+    /** Group in the document; by default the first part of the path. */
+    tags?: readonly string[];
+    /** Media type of the answer where it is not JSON. */
+    produces?: string;
+    /** Media type of the body where it is not JSON. */
+    consumes?: string;
   }
 }
 
@@ -104,6 +113,7 @@ export async function createHttpServer(options: HttpServerOptions): Promise<Fast
       };
     };
   });
+  app.setSerializerCompiler(() => (data) => JSON.stringify(data));
   app.setErrorHandler((error: FastifyError, request, reply) => answerError(error, request, reply, log));
   app.setNotFoundHandler((request, reply) =>
     sendProblem(reply, 'NOT_FOUND', `${request.method} ${request.url.slice(0, 200)} is not there`),
@@ -122,7 +132,7 @@ export async function createHttpServer(options: HttpServerOptions): Promise<Fast
       return sendProblem(reply, 'TLS_REQUIRED', 'this is answered over TLS only: use the https address of the server');
     }
     if (device !== undefined) return admitDevice(options.tls as TlsOptions, request, reply, device === 'expired');
-    if (!request.url.startsWith('/api/') || open === true) return;
+    if (!isGuarded(request) || open === true) return;
     const token = /^Bearer ([\w-]{16,200})$/i.exec(request.headers.authorization ?? '')?.[1];
     const actor = token === undefined ? null : await options.operator(token);
     if (actor === null)
@@ -148,6 +158,11 @@ export async function createHttpServer(options: HttpServerOptions): Promise<Fast
   options.open?.(app);
   await app.register(async (scope) => options.api(scope), { prefix: '/api/v1' });
   return app;
+}
+
+/** By the route that was found, never by the address alone: `/%61pi/v1/devices` leads to the same handler. */
+function isGuarded({ url, routeOptions }: FastifyRequest): boolean {
+  return (routeOptions.url ?? url).startsWith('/api/');
 }
 
 function roleOf({ method, routeOptions }: FastifyRequest): Role {
@@ -187,12 +202,17 @@ async function admitDevice(
 }
 
 function answerError(error: FastifyError, request: FastifyRequest, reply: FastifyReply, log: Logger): FastifyReply {
+  if (error instanceof Problem) return sendProblem(reply, error.code, error.message, error.extra);
   if (error.validation !== undefined || error.code === 'FST_ERR_VALIDATION')
     return sendProblem(reply, 'REQUEST_INVALID', error.message);
   if (error.code === 'FST_ERR_CTP_BODY_TOO_LARGE')
     return sendProblem(reply, 'BODY_TOO_LARGE', `at most ${MAX_JSON_BYTES} bytes`);
   if (error.code === 'FST_ERR_CTP_INVALID_MEDIA_TYPE')
     return sendProblem(reply, 'MEDIA_TYPE_UNSUPPORTED', error.message);
+  if (isDatabaseUnavailable(error)) {
+    log.error({ method: request.method, url: request.url, err: error.message }, 'the database is not available');
+    return sendProblem(reply, 'DATABASE_UNAVAILABLE', 'the database is not available; try again in a few seconds');
+  }
   const status = error.statusCode ?? 500;
   if (status >= 400 && status < 500) return sendProblem(reply, 'REQUEST_INVALID', error.message);
   log.error({ method: request.method, url: request.url, err: error }, 'request failed');
