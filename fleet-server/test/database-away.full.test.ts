@@ -41,7 +41,7 @@ describe('a database that goes away', () => {
     const health = await api.call('GET', '/health');
     expect([health.status, health.body.ok]).toEqual([503, false]);
     await until('messages to wait', async () => {
-      const { ingest } = (await api.call('GET', '/health')).body as { ingest: { waitingBytes: number } };
+      const { ingest } = (await api.call('GET', '/health')).body as unknown as { ingest: { waitingBytes: number } };
       return ingest.waitingBytes > 0;
     });
     await cluster.boot();
