@@ -15,7 +15,7 @@ import type { PeerCertificate } from '../ports.js';
 import { type Actor, mayActAs, type Role } from '../roles.js';
 import type { Admission } from '../services/access.js';
 import { describeRoutes } from './openapi.js';
-import { sendProblem } from './problem.js';
+import { Problem, sendProblem } from './problem.js';
 import { registerStatusPage } from './status-page.js';
 
 /** Largest JSON body, bytes: an assignment of a few thousand devices. */
@@ -66,9 +66,17 @@ declare module 'fastify' {
     /** Who asks; null on routes that are open or for boards. */
     actor: Actor | null;
   }
+  /** Its `response` (TypeBox schemas by status) describes and is tested against; answers are sent as they are. */
   interface FastifySchema {
     /** One line of the OpenAPI document. */
     summary?: string;
+    description?: string;
+    /** Group in the document; by default the first part of the path. */
+    tags?: readonly string[];
+    /** Media type of the answer where it is not JSON. */
+    produces?: string;
+    /** Media type of the body where it is not JSON. */
+    consumes?: string;
   }
 }
 
@@ -104,6 +112,7 @@ export async function createHttpServer(options: HttpServerOptions): Promise<Fast
       };
     };
   });
+  app.setSerializerCompiler(() => (data) => JSON.stringify(data));
   app.setErrorHandler((error: FastifyError, request, reply) => answerError(error, request, reply, log));
   app.setNotFoundHandler((request, reply) =>
     sendProblem(reply, 'NOT_FOUND', `${request.method} ${request.url.slice(0, 200)} is not there`),
@@ -187,6 +196,7 @@ async function admitDevice(
 }
 
 function answerError(error: FastifyError, request: FastifyRequest, reply: FastifyReply, log: Logger): FastifyReply {
+  if (error instanceof Problem) return sendProblem(reply, error.code, error.message, error.extra);
   if (error.validation !== undefined || error.code === 'FST_ERR_VALIDATION')
     return sendProblem(reply, 'REQUEST_INVALID', error.message);
   if (error.code === 'FST_ERR_CTP_BODY_TOO_LARGE')

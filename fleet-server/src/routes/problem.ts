@@ -3,6 +3,7 @@ import type { FastifyReply } from 'fastify';
 /** Every refusal of the API: its HTTP status and title. Clients read codes, not wording. */
 export const PROBLEMS = {
   REQUEST_INVALID: [400, 'The request breaks its schema'],
+  CURSOR_INVALID: [400, 'The cursor is none of this list'],
   UNAUTHORIZED: [401, 'A valid bearer token is needed'],
   FORBIDDEN: [403, 'The role does not suffice'],
   ENROLLMENT_TOKEN_INVALID: [403, 'The enrolment token does not count'],
@@ -44,6 +45,17 @@ export const PROBLEMS = {
   INTERNAL: [500, 'The server failed'],
 } as const satisfies Record<string, readonly [number, string]>;
 export type ProblemCode = keyof typeof PROBLEMS;
+
+/** A refusal thrown from a handler: answered like one that is sent. */
+export class Problem extends Error {
+  constructor(
+    readonly code: ProblemCode,
+    detail: string,
+    readonly extra: Record<string, unknown> = {},
+  ) {
+    super(detail);
+  }
+}
 
 /** Answers with a problem document (RFC 9457). `extra` members stand beside the standard ones. */
 export function sendProblem(

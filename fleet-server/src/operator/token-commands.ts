@@ -1,0 +1,14 @@
+import type { Command } from 'commander';
+import type { CommandContext } from './context.js';
+
+/** `vigie token …` */
+export function addTokenCommands(program: Command, { client, print }: CommandContext): void {
+  const token = program.command('token').description('enrolment tokens');
+  token
+    .command('create')
+    .description('a single-use token for one board, 24 hours')
+    .action(async () => {
+      const made = await client().post<{ token: string; expiresAt: string }>('/enrollment-tokens');
+      print(made, () => `${made.token}\n`);
+    });
+}
