@@ -6,7 +6,9 @@ export interface LabelNeeds {
   neededLabels(deviceIds?: readonly string[]): Promise<NeededLabels>;
 }
 
-export type LabelVerdict = { ok: true } | { ok: false; code: 'LABELS_MISSING'; missing: MissingLabel[]; detail: string };
+export type LabelVerdict =
+  | { ok: true }
+  | { ok: false; code: 'LABELS_MISSING'; missing: MissingLabel[]; detail: string };
 
 /** The label contract at the places where a release comes near boards: assignments, rollouts, promotions. */
 export class LabelGuard {
@@ -24,11 +26,7 @@ export class LabelGuard {
   ): Promise<LabelVerdict> {
     if (this.#needs === null) return { ok: true };
     const needed = await this.#needs.neededLabels(deviceIds ?? undefined);
-    const missing = missingLabels(
-      release.descriptor.labels,
-      needed,
-      deviceIds === null ? null : new Set(deviceIds),
-    );
+    const missing = missingLabels(release.descriptor.labels, needed, deviceIds === null ? null : new Set(deviceIds));
     if (missing.length === 0) return { ok: true };
     const detail = describeMissing(`${release.name}@${release.version}`, missing);
     return { ok: false, code: 'LABELS_MISSING', missing, detail };

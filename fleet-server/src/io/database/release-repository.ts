@@ -120,7 +120,10 @@ export class ReleaseRepository {
       with before as (select id, state from releases where id = ${id} for update),
       moved as (
         update releases set ${set} from before
-        where releases.id = before.id and before.state in (${sql.join(from.map((state) => sql`${state}`), sql`, `)})
+        where releases.id = before.id and before.state in (${sql.join(
+          from.map((state) => sql`${state}`),
+          sql`, `,
+        )})
         returning releases.name, releases.version, releases.digest, before.state as came_from)
       insert into activity (at, kind, subject, actor, body)
       select ${at.toISOString()}::timestamptz, ${kind}::text, name || '@' || version, ${by.actor}::text,

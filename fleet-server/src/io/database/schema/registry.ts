@@ -1,6 +1,6 @@
+import { bigint, boolean, index, integer, jsonb, pgTable, text } from 'drizzle-orm/pg-core';
 import type { PromotionAlias, PromotionCandidate } from '../../../registry/promotion.js';
 import type { UploadFailure, UploadSource, UploadState } from '../../../registry/upload.js';
-import { bigint, boolean, index, integer, jsonb, pgTable, text } from 'drizzle-orm/pg-core';
 import { counter, instant } from './columns.js';
 import { releases } from './foundation.js';
 
