@@ -1,9 +1,11 @@
 #!/usr/bin/env node
 import { Command, CommanderError } from 'commander';
 import { ApiError, UsageError } from './operator/api-error.js';
+import { addCompletionCommands } from './operator/completion-commands.js';
 import { addGlobalOptions, commandContext } from './operator/context.js';
 import { addDeviceCommands } from './operator/device-commands.js';
 import { addEventCommands } from './operator/event-commands.js';
+import { addLoginCommands } from './operator/login-commands.js';
 import { addReleaseCommands } from './operator/release-commands.js';
 import { addRolloutCommands } from './operator/rollout-commands.js';
 import { printable } from './operator/table.js';
@@ -21,6 +23,8 @@ addReleaseCommands(program, context);
 addRolloutCommands(program, context);
 addEventCommands(program, context);
 addTokenCommands(program, context);
+addLoginCommands(program, context, process.env);
+addCompletionCommands(program);
 
 /** Exit 2: wrong use; 1: the server refused or did not answer. */
 program.parseAsync().catch((error: unknown) => {

@@ -28,6 +28,8 @@ export const EnrollResponse = Type.Composite([
   DeviceCertificate,
   Type.Object({
     deviceId: DeviceId,
+    /** An operator has to approve the board first: until then it may report, and is told nothing. */
+    pending: Type.Optional(Type.Boolean()),
     /** Broker: `mqtts://host:8883`. */
     mqtt: Type.Object({ url: Type.String({ pattern: '^mqtts://', maxLength: 500 }) }),
     /** The fleet server as boards reach it: renewal, and files by HTTPS. Asks for the board's certificate. */

@@ -1,5 +1,6 @@
 export * from './benchmark-result.js';
 export * from './chunk-layout.js';
+export * from './configuration.js';
 export * from './dsse.js';
 export * from './enrollment.js';
 export * from './identifiers.js';

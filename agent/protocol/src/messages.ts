@@ -1,4 +1,5 @@
 import { type Static, Type } from '@sinclair/typebox';
+import { DeviceConfiguration, ReportedConfiguration } from './configuration.js';
 import { BootId, Counter, DeviceId, Instant, NormalisedBox, ReleaseReference, Sha256 } from './identifiers.js';
 import { Agreement, InstallErrorCode, InstallPhase, SwapPlan, SwapReport } from './install.js';
 import { DeliveryPolicy, ShadowPolicy, TrialPolicy } from './policies.js';
@@ -20,6 +21,8 @@ export const Desired = Type.Object({
   /** Let the candidate look at frames beside the live model first; absent: no. */
   shadow: Type.Optional(ShadowPolicy),
   delivery: Type.Optional(DeliveryPolicy),
+  /** What to look for; absent: everything that the model names, everywhere. */
+  configuration: Type.Optional(DeviceConfiguration),
 });
 export type Desired = Static<typeof Desired>;
 
@@ -32,6 +35,8 @@ export const Command = Type.Object({
   command: Type.Union([
     Type.Object({ kind: Type.Literal('identify') }),
     Type.Object({ kind: Type.Literal('snapshot') }),
+    /** The newest lines of the agent's log, at most 100 KiB of them. */
+    Type.Object({ kind: Type.Literal('logs'), lines: Type.Integer({ minimum: 1, maximum: 1000 }) }),
   ]),
 });
 export type Command = Static<typeof Command>;
@@ -78,6 +83,8 @@ export const Reported = Type.Object({
       fetchedBytes: Counter,
     }),
   ),
+  /** Present once a configuration was asked for. */
+  configuration: Type.Optional(ReportedConfiguration),
   /** False: the board's clock cannot be believed; its times are the newest proven ones. */
   timeTrusted: Type.Optional(Type.Boolean()),
   agentVersion: Type.String({ maxLength: 64 }),
@@ -109,6 +116,8 @@ export const Telemetry = Type.Object({
   cpu: Type.Number({ minimum: 0 }),
   /** Resident memory of the same processes, bytes. */
   memoryBytes: Counter,
+  /** Space for the agent's data that is left, bytes. */
+  diskFreeBytes: Type.Optional(Counter),
   temperatureC: Type.Union([Type.Number(), Type.Null()]),
   throttled: Type.Union([Type.Boolean(), Type.Null()]),
   /** Counts of detections by score in ten equal bins 0..1. */
@@ -131,6 +140,12 @@ export const Event = Type.Object({
   endedAt: Type.Optional(Instant),
   trackId: Counter,
   label: Type.String({ maxLength: 64 }),
+  /** The rule of the board's configuration that made it; absent: the board has no rules. */
+  rule: Type.Optional(Type.String({ maxLength: 64 })),
+  /** Zones that the object has stood in since the start of the event. */
+  zones: Type.Optional(Type.Array(Type.String({ maxLength: 64 }), { maxItems: 32 })),
+  /** How the object crossed the rule's line. */
+  direction: Type.Optional(Type.Union([Type.Literal('left-to-right'), Type.Literal('right-to-left')])),
   /** Best score so far. */
   score: Share,
   box: NormalisedBox,

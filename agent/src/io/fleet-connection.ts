@@ -264,6 +264,7 @@ export class FleetConnection {
       this.options.log.warn({ deviceId: this.deviceId }, 'identify: somebody is looking for this board');
       return { ok: true, result: { deviceId: this.deviceId, agentVersion, hardwareClass } };
     }
+    if (command.kind !== 'snapshot') return { ok: false, code: 'NOT_SUPPORTED' };
     const jpeg = (await this.options.takeSnapshot?.()) ?? null;
     if (jpeg === null) return { ok: false, code: 'NO_PICTURE' };
     return (await this.snapshot(id, jpeg)) ? { ok: true, result: { snapshot: id } } : { ok: false, code: 'NOT_SENT' };

@@ -2,6 +2,7 @@ import { readFileSync } from 'node:fs';
 import type { Command } from 'commander';
 import { ApiClient } from './api-client.js';
 import { ApiError, UsageError } from './api-error.js';
+import { loginPath, readLogin } from './login-file.js';
 
 /** What every noun of the `vigie` command line is given. */
 export interface CommandContext {
@@ -40,10 +41,19 @@ export function commandContext(program: Command, env: NodeJS.ProcessEnv): Comman
   return {
     client() {
       const { server, token, ca } = options();
-      const secret = token ?? env.VIGIE_TOKEN;
-      if (!secret) throw new UsageError('TOKEN_MISSING', "no operator's token; set VIGIE_TOKEN or give --token");
-      const url = server ?? env.VIGIE_SERVER ?? DEFAULT_SERVER;
-      return new ApiClient(checkedServer(url), secret, { authority: readAuthority(ca ?? env.VIGIE_CA) });
+      const login = readLogin(loginPath(env));
+      const url = checkedServer(server ?? env.VIGIE_SERVER ?? login?.server ?? DEFAULT_SERVER);
+      // A kept token is for the server that it was kept for, and for no other.
+      const kept = login !== null && new URL(login.server).origin === new URL(url).origin ? login : null;
+      const secret = token ?? (env.VIGIE_TOKEN || kept?.token);
+      if (!secret)
+        throw new UsageError(
+          'TOKEN_MISSING',
+          "no operator's token; run `vigie login`, set VIGIE_TOKEN or give --token",
+        );
+      return new ApiClient(url, secret, {
+        authority: readAuthority(ca ?? env.VIGIE_CA) ?? kept?.authority ?? null,
+      });
     },
     print(document, text) {
       process.stdout.write(options().json ? `${JSON.stringify(document)}\n` : text());

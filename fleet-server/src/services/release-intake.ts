@@ -7,7 +7,6 @@ import { pipeline } from 'node:stream/promises';
 import { packageDigest } from '@vigie/models/package/digest';
 import { parseManifest } from '@vigie/models/package/manifest-file';
 import { type ChunkPlace, chunkLayout, type ReleaseDescriptor } from '@vigie/protocol';
-import { DatabaseError } from '../io/database/database.js';
 import type { ReleaseRecord, ReleaseRepository } from '../io/database/release-repository.js';
 import type { Now, ObjectStore, SandboxCode, VerifyArchive } from '../ports.js';
 import { type ManifestSummary, type ReleaseProvenance, summarise } from '../registry/release-facts.js';
@@ -37,8 +36,6 @@ export interface PackageOrigin {
 /** Packages that come in one piece at the same time. */
 const MAX_UPLOADS = 4;
 const MANIFEST = 'manifest.yaml';
-/** SQLSTATE of a name and version that another replica took a moment before. */
-const UNIQUE_VIOLATION = '23505';
 
 class TooLarge extends Error {}
 
@@ -128,19 +125,16 @@ export class ReleaseIntake {
     }
     const descriptorSha256 = createHash('sha256').update(bytes).digest('hex');
     await this.objects.put(descriptorSha256, bytes);
-    let release: ReleaseRecord;
-    try {
-      release = await this.releases.insert({
-        ...{ descriptor, descriptorSha256, descriptorBytes: bytes.length, manifest },
-        bytes: descriptor.files.reduce((sum, file) => sum + file.size, 0),
-        ...admit(this.policy),
-        createdAt: this.now(),
-        ...{ uploadedBy: origin.actor, notes: origin.notes ?? '', provenance: origin.provenance ?? null },
-      });
-    } catch (error) {
-      if (!(error instanceof DatabaseError) || error.sqlState !== UNIQUE_VIOLATION) throw error;
+    const release = await this.releases.insert({
+      ...{ descriptor, descriptorSha256, descriptorBytes: bytes.length, manifest },
+      bytes: descriptor.files.reduce((sum, file) => sum + file.size, 0),
+      ...admit(this.policy),
+      createdAt: this.now(),
+      ...{ uploadedBy: origin.actor, notes: origin.notes ?? '', provenance: origin.provenance ?? null },
+    });
+    if (release === null) {
       const taken = await this.#known(descriptor, bytes, origin);
-      if (taken === null) throw error;
+      if (taken === null) throw new Error('a name and version that are taken belong to no release');
       return taken;
     }
     // From here on the garbage collector sees the reference; what it took before that is put back.

@@ -11,8 +11,11 @@ import {
 } from '../../registry/release-state.js';
 import type { ActivityKind } from '../../services/activity-kinds.js';
 import type { ActivityRepository } from './activity-repository.js';
-import type { Database } from './database.js';
+import { type Database, DatabaseError } from './database.js';
 import { devices, releases } from './schema/foundation.js';
+
+/** SQLSTATE. */
+const UNIQUE_VIOLATION = '23505';
 
 export type ReleaseRecord = typeof releases.$inferSelect;
 
@@ -64,8 +67,8 @@ export class ReleaseRepository {
     return rows[0] ?? null;
   }
 
-  /** Throws DatabaseError `23505` when the name and version were taken meanwhile. */
-  async insert(release: NewRelease): Promise<ReleaseRecord> {
+  /** Null: the name and version were taken meanwhile (by another replica). */
+  async insert(release: NewRelease): Promise<ReleaseRecord | null> {
     const { name, version, digest, precision } = release.descriptor;
     const { state, bytes, provenance, certifiedBy } = release;
     const row = this.#database.drizzle.insert(releases).values({ ...release, name, version, digest, precision });
@@ -76,8 +79,13 @@ export class ReleaseRepository {
         body: { name, version, digest, precision, bytes, state, certifiedBy, provenance },
       },
     ]);
-    await this.#database.transaction([row, entry]);
-    return (await this.find(name, version)) as ReleaseRecord;
+    try {
+      await this.#database.transaction([row, entry]);
+    } catch (error) {
+      if (error instanceof DatabaseError && error.sqlState === UNIQUE_VIOLATION) return null;
+      throw error;
+    }
+    return this.find(name, version);
   }
 
   /** Takes a release forward, unless it is as far already; tells of it in the same statement. Returns whether it moved. */
