@@ -71,6 +71,12 @@ class Objects implements ObjectStore {
   async delete(name: string): Promise<void> {
     this.held.delete(name);
   }
+
+  async *list(): AsyncIterable<never> {}
+
+  async collect(): Promise<boolean> {
+    return false;
+  }
 }
 
 const desired: Desired = {
