@@ -1,5 +1,6 @@
 import type { ReleaseDescriptor } from '@vigie/protocol';
 import { and, count, desc, eq, isNotNull, ne, or, type SQL, sql } from 'drizzle-orm';
+import { databaseErrorIn } from '../../database-error.js';
 import type { CertifiedRelease } from '../../registry/certification.js';
 import type { ManifestSummary, ReleaseProvenance } from '../../registry/release-facts.js';
 import {
@@ -11,7 +12,7 @@ import {
 } from '../../registry/release-state.js';
 import type { ActivityKind } from '../../services/activity-kinds.js';
 import type { ActivityRepository } from './activity-repository.js';
-import { type Database, DatabaseError } from './database.js';
+import type { Database } from './database.js';
 import { devices, releases } from './schema/foundation.js';
 
 /** SQLSTATE. */
@@ -82,7 +83,7 @@ export class ReleaseRepository {
     try {
       await this.#database.transaction([row, entry]);
     } catch (error) {
-      if (error instanceof DatabaseError && error.sqlState === UNIQUE_VIOLATION) return null;
+      if (databaseErrorIn(error)?.sqlState === UNIQUE_VIOLATION) return null;
       throw error;
     }
     return this.find(name, version);
