@@ -2,6 +2,8 @@ import { readFile } from 'node:fs/promises';
 import { type Static, type TSchema, Type } from '@sinclair/typebox';
 import { Value } from '@sinclair/typebox/value';
 import { parse } from 'yaml';
+import { AccessConfig } from './config-access.js';
+import { RegistryConfig } from './config-registry.js';
 
 const Strict = { additionalProperties: false } as const;
 const Url = (protocols: string, description: string) =>
@@ -13,6 +15,7 @@ const Port = (port: number, description: string) =>
 const Whole = (value: number, minimum: number, maximum: number, description: string) =>
   Type.Integer({ default: value, minimum, maximum, description });
 
+const File = (description: string) => Type.Optional(Type.String({ minLength: 1, maxLength: 4000, description }));
 const PemFile = (description: string) => Type.Optional(Type.String({ minLength: 1, maxLength: 4000, description }));
 /** docs/mosquitto.md */
 const ExternalBroker = Type.Object(
@@ -34,6 +37,27 @@ const ExternalBroker = Type.Object(
   { ...Strict, description: 'in place of the built-in broker' },
 );
 
+/** docs/engines-server.md */
+const DatabaseConfig = Type.Object(
+  {
+    url: Url('postgres(ql)?', 'PostgreSQL 15 or newer, such as postgres://vigie:PASSWORD@db.example/vigie'),
+    urlFile: File('file that holds the URL and nothing else; the variable VIGIE_DATABASE_URL holds it, too'),
+    tls: Type.Optional(
+      Type.Union(
+        ['verify', 'unverified', 'off'].map((mode) => Type.Literal(mode)),
+        { description: "check the database's certificate and name; verify unless it is on this machine" },
+      ),
+    ),
+    caFile: File("authority of the database's certificate, PEM; those of the system when absent"),
+    certFile: File('certificate of this server for the database, PEM'),
+    keyFile: File('its key, PEM'),
+    connections: Whole(10, 1, 500, 'connections at the most'),
+    statementTimeoutSeconds: Whole(30, 1, 3600, 'a statement that takes longer fails, s'),
+    startupSeconds: Whole(60, 0, 86_400, 'how long a start waits for a database that does not answer, s'),
+  },
+  { ...Strict, default: {}, description: 'in place of the embedded database' },
+);
+
 /** `vigie-server run --config FILE`: one schema with default, range and unit of each field; unknown keys are refused. */
 export const ServerConfig = Type.Object(
   {
@@ -48,6 +72,7 @@ export const ServerConfig = Type.Object(
       },
       { ...Strict, default: {} },
     ),
+    database: DatabaseConfig,
     http: Type.Object(
       {
         host: Host('address the API listens on without TLS; loopback only'),
@@ -94,25 +119,14 @@ export const ServerConfig = Type.Object(
       },
       { ...Strict, default: {} },
     ),
-    access: Type.Object(
-      {
-        sessionIdleMinutes: Whole(60, 1, 10_080, 'a login that is not used for so long ends, minutes'),
-        sessionHours: Whole(12, 1, 720, 'a login ends after so long in any case, hours'),
-        loginFailures: Whole(5, 1, 100, 'failed logins of one account from one network before it is locked'),
-        lockoutMinutes: Whole(5, 1, 1440, 'first lock of an account for a network, minutes; each further one doubles'),
-        requestsPerSecond: Whole(100, 1, 1_000_000, 'requests of one token or login, on average, 1/s'),
-        requestBurst: Whole(1000, 1, 1_000_000, 'requests of one token or login at once'),
-        anonymousPerSecond: Whole(200, 1, 1_000_000, 'requests of one network that show no token, on average, 1/s'),
-        anonymousBurst: Whole(2000, 1, 1_000_000, 'requests of one network that show no token, at once'),
-        refusedBurst: Whole(60, 1, 1_000_000, 'tokens and logins of one network that do not count, at once; then 1/s'),
-        streams: Whole(200, 1, 100_000, 'open live streams of one server process'),
-      },
-      { ...Strict, default: {} },
-    ),
+    access: AccessConfig,
+    registry: RegistryConfig,
     upload: Type.Object(
       {
         maxBytes: Whole(268_435_456, 1024, 1_073_741_824, 'largest package, bytes'),
         verifyTimeoutSeconds: Whole(120, 1, 3600, 'time for load and golden test, s'),
+        maxOpen: Whole(16, 1, 1000, 'resumable uploads open at the same time; each may take maxBytes of the disk'),
+        expiryHours: Whole(24, 1, 720, 'a resumable upload that gets no more bytes is dropped after this, h'),
         verifyMemoryMiB: Whole(1536, 128, 65_536, 'resident memory of load and golden test, MiB'),
       },
       { ...Strict, default: {} },
@@ -164,7 +178,16 @@ export function parseConfig(document: unknown, origin: string): ServerConfig {
     }
   }
   checkExternalBroker(config, origin);
+  checkDatabase(config, origin);
   return config;
+}
+
+function checkDatabase({ database }: ServerConfig, origin: string): void {
+  const { url, urlFile, certFile, keyFile } = database;
+  if (url !== undefined && urlFile !== undefined)
+    throw new ConfigError(`${origin}: database: url and urlFile say the same; name one of them`);
+  if ((certFile === undefined) !== (keyFile === undefined))
+    throw new ConfigError(`${origin}: database: certFile and keyFile belong together; name both or neither`);
 }
 
 function checkExternalBroker({ mqtt: { broker }, mqtts }: ServerConfig, origin: string): void {
@@ -201,7 +224,7 @@ export async function readConfigFile(path: string): Promise<unknown> {
   }
 }
 
-function isLoopback(host: string): boolean {
+export function isLoopback(host: string): boolean {
   return host === 'localhost' || host === '::1' || /^127\.\d{1,3}\.\d{1,3}\.\d{1,3}$/.test(host);
 }
 
