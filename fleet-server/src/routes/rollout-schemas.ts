@@ -1,7 +1,7 @@
 import { type Static, Type } from '@sinclair/typebox';
+import { DECISION_KINDS } from '../rollout/model.js';
 import { RolloutRequest } from '../rollout/spec.js';
 import { MEMBER_STATES, ROLLOUT_STATES } from '../rollout/states.js';
-import { DECISION_KINDS } from '../rollout/model.js';
 import { pageParameters } from './paging.js';
 
 const Strict = { additionalProperties: false } as const;
@@ -46,7 +46,11 @@ export const COMMAND_BODIES = {
   start: Type.Object({}, Strict),
   pause: Type.Object({ reason: Reason }, Strict),
   resume: Type.Object(
-    { accept: Type.Optional(Type.Boolean({ description: 'take the wave as it is, though its thresholds did not hold' })) },
+    {
+      accept: Type.Optional(
+        Type.Boolean({ description: 'take the wave as it is, though its thresholds did not hold' }),
+      ),
+    },
     Strict,
   ),
   abort: Type.Object({ reason: Reason }, Strict),

@@ -54,6 +54,7 @@ export class RolloutAdvance {
   /** One turn of all rollouts, newest first. A rollout that fails does not hold the others up. */
   async run(): Promise<void> {
     for (const rollout of await this.repository.active()) {
+      if (rollout.state === 'succeeded' && !this.#isDue(rollout.id)) continue;
       try {
         await this.#advance(rollout);
       } catch (error) {
@@ -65,6 +66,11 @@ export class RolloutAdvance {
   /** Boards were enrolled, tagged or certified: newcomers are looked for at the next turn. */
   lookForNewcomers(): void {
     this.#joined.clear();
+  }
+
+  /** A finished rollout that follows has time: there may be many of them, and each looks at all its boards. */
+  #isDue(id: number): boolean {
+    return this.now().getTime() - (this.#joined.get(id) ?? 0) >= JOIN_EVERY_MS;
   }
 
   async #advance(first: StoredRollout): Promise<void> {

@@ -28,7 +28,14 @@ export function summaryOf(rollout: StoredRollout, counts: readonly MemberCount[]
   const { id, spec, state, progress, createdBy, createdAt, startAt, startedAt, endedAt, updatedAt } = rollout;
   return {
     ...{ id, title: spec.title, release: spec.release, state, reason: progress.reason },
-    ...{ createdBy, createdAt, startAt, startedAt: startedAt === null ? null : new Date(startedAt), endedAt, updatedAt },
+    ...{
+      createdBy,
+      createdAt,
+      startAt,
+      startedAt: startedAt === null ? null : new Date(startedAt),
+      endedAt,
+      updatedAt,
+    },
     phase: progress.phase,
     wave: progress.wave,
     waves: spec.waves.length,
@@ -47,19 +54,48 @@ export function detailOf(rollout: StoredRollout, counts: readonly MemberCount[])
   });
   const reasons = counts
     .filter(({ code }) => code !== null)
-    .map(({ wave, state, code, count, example }) => ({ wave: names[wave] ?? String(wave), state, code, count, example }))
+    .map(({ wave, state, code, count, example }) => ({
+      wave: names[wave] ?? String(wave),
+      state,
+      code,
+      count,
+      example,
+    }))
     .sort((a, b) => b.count - a.count);
-  const cohorts = spec.comparison === undefined ? null : { A: cohort(counts, 'A'), B: cohort(counts, 'B'), winner: progress.winner };
-  return { ...summaryOf(rollout, counts), revision: rollout.revision, approvals: progress.approvals, spec, cohorts, stages: waves, reasons };
+  const cohorts =
+    spec.comparison === undefined ? null : { A: cohort(counts, 'A'), B: cohort(counts, 'B'), winner: progress.winner };
+  return {
+    ...summaryOf(rollout, counts),
+    revision: rollout.revision,
+    approvals: progress.approvals,
+    spec,
+    cohorts,
+    stages: waves,
+    reasons,
+  };
 }
 
-function waveOf({ state, progress }: StoredRollout, name: string, index: number, own: readonly MemberCount[]): WaveView {
+function waveOf(
+  { state, progress }: StoredRollout,
+  name: string,
+  index: number,
+  own: readonly MemberCount[],
+): WaveView {
   const count = (...states: MemberCount['state'][]) => sum(own.filter((row) => states.includes(row.state)));
   const outside = count(...OUTSIDE);
   const [succeeded, failed, timedOut] = [count('succeeded'), count('failed'), count('timed-out')];
   const reached = succeeded + failed + timedOut;
   return {
-    ...{ name, index, state: stageOf(state, progress, index), boards: sum(own) - outside, reached, succeeded, failed, timedOut },
+    ...{
+      name,
+      index,
+      state: stageOf(state, progress, index),
+      boards: sum(own) - outside,
+      reached,
+      succeeded,
+      failed,
+      timedOut,
+    },
     atWork: count('offered', 'in-progress'),
     ...{ waiting: count('waiting'), unreachable: count('unreachable'), deferred: count('deferred') },
     ...{ declined: count('declined'), turnedBack: count('turning-back', 'turned-back'), outside },

@@ -21,7 +21,15 @@ export function wireRollouts(core: Core): Feature {
     const release = (await releases.certifiedByDefault()).find((one) => one.digest === digest);
     return release === undefined ? [] : defaultCertificate(release).grants.map((grant) => grant.hardwareClass);
   };
-  const advance = new RolloutAdvance(repository, writer, new RolloutFigures(database), publication, certified, now, log);
+  const advance = new RolloutAdvance(
+    repository,
+    writer,
+    new RolloutFigures(database),
+    publication,
+    certified,
+    now,
+    log,
+  );
   let waiting: NodeJS.Timeout | null = null;
   const wake = () => {
     waiting ??= setTimeout(() => {

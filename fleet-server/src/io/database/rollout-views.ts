@@ -37,7 +37,9 @@ export interface MemberView {
 }
 
 /** A waiting board that is offline cannot be reached: that is seen, not stored. */
-const STATE = sql<MemberState | 'unreachable'>`case when ${members.state} = 'waiting' and not coalesce(${devices.online}, false)
+const STATE = sql<
+  MemberState | 'unreachable'
+>`case when ${members.state} = 'waiting' and not coalesce(${devices.online}, false)
   then 'unreachable' else ${members.state} end`;
 
 /** What people look at: counts, boards and decisions of a rollout. */
@@ -95,7 +97,12 @@ export class RolloutViews {
   }
 
   /** Newest first, below this id. */
-  async decisions(id: number, after: number | null, limit: number, kinds?: readonly (typeof decisions.$inferSelect)['kind'][]) {
+  async decisions(
+    id: number,
+    after: number | null,
+    limit: number,
+    kinds?: readonly (typeof decisions.$inferSelect)['kind'][],
+  ) {
     return this.database.drizzle
       .select()
       .from(decisions)
