@@ -28,7 +28,8 @@ const row = (deviceId: string, sequence: number): ReceivedRow => {
   return { deviceId, bootId, sequence, at, receivedAt: at, body: { sequence } };
 };
 const batch = (events: ReceivedRow[]) => ({
-  rows: { events, reports: [], telemetry: [], replies: [] },
+  rows: { events, reports: [], replies: [] },
+  telemetry: [],
   snapshots: [],
   devices: new Map(),
 });

@@ -1,6 +1,5 @@
 import { createHash } from 'node:crypto';
 import { Value } from '@sinclair/typebox/value';
-import type { Reported } from '@vigie/protocol';
 import {
   DELIVERY,
   decodeMessage,
@@ -10,14 +9,19 @@ import {
   MESSAGE_SCHEMAS,
   type Presence,
   parseTopic,
+  type Reported,
+  type Telemetry,
 } from '@vigie/protocol';
 import type { Logger } from 'pino';
 import { acceptsReport, applyPresence } from '../devices/ordering.js';
+import { reportState, stateText } from '../devices/report-state.js';
+import { rollupPart } from '../devices/telemetry-rollup.js';
 import type {
   DeviceChange,
   DeviceOrder,
   IngestBatch,
   IngestRepository,
+  ReceivedRow,
   ReceivedTable,
   SnapshotRow,
 } from '../io/database/ingest-repository.js';
@@ -26,6 +30,9 @@ import { Serial } from './serial.js';
 
 /** Messages in one transaction. */
 const MAX_BATCH = 500;
+/** Times that a device is looked at anew. */
+const MAX_ROUNDS = 8;
+const MINUTE = 60_000;
 /** One line per device and minute tells of invalid messages. */
 const COMPLAINT_EVERY_MS = 60_000;
 
@@ -39,7 +46,13 @@ interface Sequenced {
   at: string;
 }
 
-type Item = { deviceId: string; receivedAt: Date; done: () => void } & (
+type Item = {
+  deviceId: string;
+  receivedAt: Date;
+  /** It may hold text that PostgreSQL cannot: committed on its own, so that it takes nothing along. */
+  alone: boolean;
+  done: () => void;
+} & (
   | { kind: SequencedKind; message: Sequenced }
   | { kind: 'presence'; message: Presence }
   | { kind: 'snapshots'; row: SnapshotRow }
@@ -75,6 +88,8 @@ export class IngestService {
     if (parsed === null) return;
     if (parsed.kind === 'snapshots') return this.#takeSnapshot(deviceId, parsed.eventId, payload);
     if (parsed.kind !== 'presence' && !(parsed.kind in TABLE_OF)) return;
+    // A retained message that was cleared.
+    if (payload.length === 0 && DELIVERY[parsed.kind as 'presence'].retain) return;
     const kind = parsed.kind as SequencedKind | 'presence';
     const decoded = decodeMessage(kind, payload);
     if (!decoded.ok) return this.#complain(deviceId, kind, decoded.code, decoded.detail);
@@ -83,7 +98,7 @@ export class IngestService {
       return this.#complain(deviceId, kind, 'SCHEMA', '/at: no such time');
     // Fields that this server does not know are not kept: what a board can store here is what the schema bounds.
     Value.Clean(MESSAGE_SCHEMAS[kind], message);
-    const item = { deviceId, receivedAt: this.now(), kind, message } as Omit<Item, 'done'>;
+    const item = { deviceId, receivedAt: this.now(), kind, message, alone: isDoubtful(payload) } as Omit<Item, 'done'>;
     return this.#enqueue(item);
   };
 
@@ -119,29 +134,33 @@ export class IngestService {
     await this.#snapshotWrites.run(async () => {
       await this.pictures.put(sha256, payload);
       const row = { deviceId, eventId, sha256, bytes: payload.length, receivedAt };
-      await this.#enqueue({ deviceId, receivedAt, kind: 'snapshots', row } as Omit<Item, 'done'>);
+      await this.#enqueue({ deviceId, receivedAt, kind: 'snapshots', row, alone: false } as Omit<Item, 'done'>);
     });
   }
 
   #enqueue(item: Omit<Item, 'done'>): Promise<void> {
     return new Promise((resolve) => {
       this.#waiting.push({ ...item, done: resolve } as Item);
-      this.#flushing ??= this.#flush().finally(() => {
-        this.#flushing = null;
-      });
+      this.#flushing ??= this.#flush();
     });
   }
 
   async #flush(): Promise<void> {
-    while (this.#waiting.length > 0) {
-      const items = this.#waiting.splice(0, MAX_BATCH);
-      try {
-        await this.#commit(items);
-      } catch (error) {
-        if (items.length === 1) this.#fail(items[0], error as Error);
-        // One message may have spoilt it for all: each on its own.
-        else for (const item of items) await this.#commit([item]).catch((cause: Error) => this.#fail(item, cause));
-      }
+    // Whoever enqueues after this must find that nobody flushes: not a turn later, or the message would lie there.
+    await null;
+    while (this.#waiting.length > 0) await this.#flushSome();
+    this.#flushing = null;
+  }
+
+  async #flushSome(): Promise<void> {
+    const alone = this.#waiting.slice(0, MAX_BATCH).findIndex((item) => item.alone);
+    const items = this.#waiting.splice(0, alone < 0 ? MAX_BATCH : Math.max(1, Math.min(alone, MAX_BATCH)));
+    try {
+      await this.#commit(items);
+    } catch (error) {
+      if (items.length === 1) this.#fail(items[0], error as Error);
+      // One message may have spoilt it for all: each on its own.
+      else for (const item of items) await this.#commit([item]).catch((cause: Error) => this.#fail(item, cause));
     }
   }
 
@@ -152,36 +171,23 @@ export class IngestService {
   }
 
   async #commit(items: readonly Item[]): Promise<void> {
-    const ordered = items.filter((item) => item.kind === 'presence' || item.kind === 'reported');
-    const orders = await this.repository.orders([...new Set(ordered.map((item) => item.deviceId))]);
-    const batch: IngestBatch = {
-      rows: { reports: [], telemetry: [], events: [], replies: [] },
-      snapshots: [],
-      devices: new Map(),
-    };
-    const pictures = new Map<string, SnapshotRow>();
-    for (const item of items) {
-      if (item.kind === 'snapshots') pictures.set(`${item.deviceId}/${item.row.eventId}`, item.row);
-      else if (item.kind === 'presence') takePresence(item, orders, batch.devices);
-      else {
-        const { deviceId, receivedAt, message } = item;
-        const { bootId, sequence, at } = message;
-        batch.rows[TABLE_OF[item.kind]].push({
-          deviceId,
-          bootId,
-          sequence,
-          at: new Date(at),
-          receivedAt,
-          body: message,
-        });
-        if (item.kind === 'reported') takeReport(item, orders, batch.devices);
-      }
-    }
-    batch.snapshots = [...pictures.values()];
-    await this.repository.commit(batch);
+    await this.#write(items);
     this.counters.batches += 1;
     this.counters.stored += items.length;
     for (const item of items) this.#finish(item);
+  }
+
+  /** Another replica may change a device between the look at it and the write: then once more for that device. */
+  async #write(items: readonly Item[]): Promise<void> {
+    let left = items;
+    for (let round = 0; left.length > 0 && round < MAX_ROUNDS; round += 1) {
+      const ids = new Set(
+        left.filter(({ kind }) => kind === 'presence' || kind === 'reported').map((one) => one.deviceId),
+      );
+      const stale = new Set(await this.repository.commit(batchOf(left, await this.repository.orders([...ids]))));
+      left = left.filter(({ deviceId, kind }) => stale.has(deviceId) && (kind === 'presence' || kind === 'reported'));
+    }
+    if (left.length > 0) throw new Error(`${left[0].deviceId} changed ${MAX_ROUNDS} times while it was written`);
   }
 
   #finish(item: Item): void {
@@ -210,39 +216,81 @@ export class IngestService {
   }
 }
 
-function changeOf(changes: Map<string, DeviceChange>, deviceId: string): DeviceChange {
-  const change = changes.get(deviceId) ?? {};
-  changes.set(deviceId, change);
+/** What one transaction writes for these messages. `orders` follows them. */
+function batchOf(items: readonly Item[], orders: Map<string, DeviceOrder>): IngestBatch {
+  const rows = {
+    ...{ reported: new Map<string, ReceivedRow>(), telemetry: new Map<string, ReceivedRow>() },
+    ...{ events: new Map<string, ReceivedRow>(), replies: new Map<string, ReceivedRow>() },
+  };
+  const pictures = new Map<string, SnapshotRow>();
+  const read = new Map(orders);
+  const devices: IngestBatch['devices'] = new Map();
+  for (const item of items) {
+    const { deviceId, receivedAt } = item;
+    if (item.kind === 'snapshots') pictures.set(`${deviceId}/${item.row.eventId}`, item.row);
+    else if (item.kind === 'presence') takePresence(item, orders, changeOf(devices, read, deviceId));
+    else {
+      const { bootId, sequence, at } = item.message;
+      const row = { deviceId, bootId, sequence, at: new Date(at), receivedAt, body: item.message };
+      rows[item.kind].set(`${deviceId}/${bootId}/${sequence}`, row);
+      if (item.kind === 'reported') takeReport(item, orders, changeOf(devices, read, deviceId));
+    }
+  }
+  for (const [id, { history, reported }] of devices) {
+    if (history === undefined && reported === undefined) devices.delete(id);
+  }
+  return {
+    rows: {
+      reports: [...rows.reported.values()],
+      events: [...rows.events.values()],
+      replies: [...rows.replies.values()],
+    },
+    telemetry: [...rows.telemetry.values()].map((row) => ({
+      ...row,
+      minute: new Date(Math.floor(row.receivedAt.getTime() / MINUTE) * MINUTE),
+      part: rollupPart(row.body as Telemetry),
+    })),
+    snapshots: [...pictures.values()],
+    devices,
+  };
+}
+
+function changeOf(changes: Map<string, DeviceChange>, read: Map<string, DeviceOrder>, deviceId: string): DeviceChange {
+  const was = read.get(deviceId);
+  const change = changes.get(deviceId) ?? ({ was } as DeviceChange);
+  if (was !== undefined) changes.set(deviceId, change);
   return change;
 }
 
 function takePresence(
   item: { deviceId: string; receivedAt: Date; message: Presence },
   orders: Map<string, DeviceOrder>,
-  changes: Map<string, DeviceChange>,
+  change: DeviceChange,
 ): void {
   const order = orders.get(item.deviceId);
   const next = order === undefined ? null : applyPresence(order, item.message);
   if (order === undefined || next === null) return;
-  orders.set(item.deviceId, { ...next, reported: order.reported });
-  changeOf(changes, item.deviceId).history = {
-    bootId: next.bootId,
-    pastBoots: next.pastBoots,
-    online: next.online,
-    at: item.receivedAt,
-  };
+  const { bootId, pastBoots, online } = next;
+  orders.set(item.deviceId, { ...order, bootId, pastBoots, online });
+  change.history = { bootId, pastBoots, online, at: item.receivedAt };
 }
 
 function takeReport(
   item: { deviceId: string; receivedAt: Date; message: Sequenced },
   orders: Map<string, DeviceOrder>,
-  changes: Map<string, DeviceChange>,
+  change: DeviceChange,
 ): void {
   const order = orders.get(item.deviceId);
   if (order === undefined || !acceptsReport(order, order.reported, item.message)) return;
-  orders.set(item.deviceId, { ...order, reported: { bootId: item.message.bootId, sequence: item.message.sequence } });
-  changeOf(changes, item.deviceId).reported = {
-    body: item.message as unknown as Reported,
-    receivedAt: item.receivedAt,
-  };
+  const { bootId, sequence } = item.message;
+  const body = item.message as unknown as Reported;
+  const state = reportState(body);
+  orders.set(item.deviceId, { ...order, reported: { bootId, sequence } });
+  const told = stateText(state) === change.was.state ? null : { ...state };
+  change.reported = { body, receivedAt: item.receivedAt, told };
+}
+
+/** Escapes of NUL and of halves of surrogate pairs: JSON may hold them, PostgreSQL's jsonb may not. */
+function isDoubtful(payload: Buffer): boolean {
+  return payload.includes('\\u0000') || payload.includes('\\ud') || payload.includes('\\uD');
 }
