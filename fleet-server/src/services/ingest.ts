@@ -7,72 +7,60 @@ import {
   encodeMessage,
   MAX_MESSAGE_BYTES,
   MESSAGE_SCHEMAS,
-  type Presence,
   parseTopic,
-  type Reported,
-  type Telemetry,
 } from '@vigie/protocol';
 import type { Logger } from 'pino';
-import { acceptsReport, applyPresence } from '../devices/ordering.js';
-import { reportState, stateText } from '../devices/report-state.js';
-import { rollupPart } from '../devices/telemetry-rollup.js';
-import type {
-  DeviceChange,
-  DeviceOrder,
-  IngestBatch,
-  IngestRepository,
-  ReceivedRow,
-  ReceivedTable,
-  SnapshotRow,
-} from '../io/database/ingest-repository.js';
+import { isDatabaseUnavailable } from '../database-error.js';
+import type { IngestRepository, ReceivedTable } from '../io/database/ingest-repository.js';
 import type { Broker, Now, ObjectStore } from '../ports.js';
+import { batchOf, type Received, type SequencedKind, TABLE_OF } from './ingest-batch.js';
 import { Serial } from './serial.js';
 
 /** Messages in one transaction. */
 const MAX_BATCH = 500;
 /** Times that a device is looked at anew. */
 const MAX_ROUNDS = 8;
-const MINUTE = 60_000;
+/** Payloads that may wait while the database is away, bytes; of what comes on top, boards send again what is not acknowledged. */
+const MAX_WAITING_BYTES = 256 * 1024 * 1024;
+/** How long before a database that is away is asked again, ms. */
+const HOLD_MS = 1000;
 /** One line per device and minute tells of invalid messages. */
 const COMPLAINT_EVERY_MS = 60_000;
 
-/** Topic kinds with a boot id and a sequence, and where they are stored. */
-const TABLE_OF = { reported: 'reports', telemetry: 'telemetry', events: 'events', replies: 'replies' } as const;
-type SequencedKind = keyof typeof TABLE_OF;
-
-interface Sequenced {
-  bootId: string;
-  sequence: number;
-  at: string;
-}
-
-type Item = {
-  deviceId: string;
-  receivedAt: Date;
+type Item = Received & {
   /** It may hold text that PostgreSQL cannot: committed on its own, so that it takes nothing along. */
   alone: boolean;
   done: () => void;
-} & (
-  | { kind: SequencedKind; message: Sequenced }
-  | { kind: 'presence'; message: Presence }
-  | { kind: 'snapshots'; row: SnapshotRow }
-);
+  giveBack: (error: Error) => void;
+};
+
+type NewItem = Omit<Item, 'done' | 'giveBack'>;
 
 export interface IngestCounters {
   stored: number;
   invalid: number;
   failed: number;
   batches: number;
+  /** Bytes of payloads that wait for the database. */
+  waitingBytes: number;
+  /** Messages that found no place to wait in. */
+  dropped: number;
 }
 
 /** Takes what boards send: checks, commits in batches (whatever gathered during the commit before), then acknowledges. */
 export class IngestService {
-  readonly counters: IngestCounters = { stored: 0, invalid: 0, failed: 0, batches: 0 };
+  readonly counters: IngestCounters = {
+    ...{ stored: 0, invalid: 0, failed: 0, batches: 0 },
+    ...{ waitingBytes: 0, dropped: 0 },
+  };
   readonly #waiting: Item[] = [];
   readonly #complained = new Map<string, number>();
   readonly #snapshotWrites = new Serial();
   #touched = new Map<string, Set<ReceivedTable | 'snapshots'>>();
   #flushing: Promise<void> | null = null;
+  #held = false;
+  #stopped = false;
+  #goOn: () => void = () => undefined;
 
   constructor(
     private readonly repository: IngestRepository,
@@ -82,10 +70,32 @@ export class IngestService {
     private readonly now: Now,
   ) {}
 
-  /** Resolves when the message is committed or refused. Never rejects on what a board sends. */
+  /**
+   * Resolves when the message is committed or refused; waits for a database that is away. Never rejects on what a board sends;
+   * rejects when this ends before it could be committed, and when a picture cannot be stored.
+   */
   readonly handle = async (deviceId: string, topic: string, payload: Buffer): Promise<void> => {
     const parsed = parseTopic(topic);
     if (parsed === null) return;
+    if (this.counters.waitingBytes + payload.length > MAX_WAITING_BYTES) {
+      this.counters.dropped += 1;
+      return;
+    }
+    this.counters.waitingBytes += payload.length;
+    try {
+      await this.#take(deviceId, parsed, payload);
+    } finally {
+      this.counters.waitingBytes -= payload.length;
+    }
+  };
+
+  /** Holds nothing any more: what cannot be committed now fails. */
+  stop(): void {
+    this.#stopped = true;
+    this.#goOn();
+  }
+
+  async #take(deviceId: string, parsed: NonNullable<ReturnType<typeof parseTopic>>, payload: Buffer): Promise<void> {
     if (parsed.kind === 'snapshots') return this.#takeSnapshot(deviceId, parsed.eventId, payload);
     if (parsed.kind !== 'presence' && !(parsed.kind in TABLE_OF)) return;
     // A retained message that was cleared.
@@ -98,9 +108,9 @@ export class IngestService {
       return this.#complain(deviceId, kind, 'SCHEMA', '/at: no such time');
     // Fields that this server does not know are not kept: what a board can store here is what the schema bounds.
     Value.Clean(MESSAGE_SCHEMAS[kind], message);
-    const item = { deviceId, receivedAt: this.now(), kind, message, alone: isDoubtful(payload) } as Omit<Item, 'done'>;
-    return this.#enqueue(item);
-  };
+    const alone = isDoubtful(payload);
+    return this.#enqueue({ deviceId, receivedAt: this.now(), kind, message, alone } as NewItem);
+  }
 
   /** What was written since the last call: device → tables. For pruning. */
   takeTouched(): Map<string, Set<ReceivedTable | 'snapshots'>> {
@@ -134,34 +144,63 @@ export class IngestService {
     await this.#snapshotWrites.run(async () => {
       await this.pictures.put(sha256, payload);
       const row = { deviceId, eventId, sha256, bytes: payload.length, receivedAt };
-      await this.#enqueue({ deviceId, receivedAt, kind: 'snapshots', row, alone: false } as Omit<Item, 'done'>);
+      await this.#enqueue({ deviceId, receivedAt, kind: 'snapshots', row, alone: false } as NewItem);
     });
   }
 
-  #enqueue(item: Omit<Item, 'done'>): Promise<void> {
-    return new Promise((resolve) => {
-      this.#waiting.push({ ...item, done: resolve } as Item);
+  #enqueue(item: NewItem): Promise<void> {
+    return new Promise((resolve, reject) => {
+      this.#waiting.push({ ...item, done: resolve, giveBack: reject } as Item);
       this.#flushing ??= this.#flush();
     });
   }
 
   async #flush(): Promise<void> {
-    // Whoever enqueues after this must find that nobody flushes: not a turn later, or the message would lie there.
+    // What comes in the same turn goes in the same batch.
     await null;
-    while (this.#waiting.length > 0) await this.#flushSome();
+    while (this.#waiting.length > 0) {
+      const alone = this.#waiting.slice(0, MAX_BATCH).findIndex((item) => item.alone);
+      const items = this.#waiting.splice(0, alone < 0 ? MAX_BATCH : Math.max(1, alone));
+      try {
+        await this.#commit(items);
+        this.#held = false;
+      } catch (error) {
+        await this.#retry(items, error as Error);
+      }
+    }
+    // In this turn, not in a later one: who enqueues next must find that nobody flushes, or the message would lie there.
     this.#flushing = null;
   }
 
-  async #flushSome(): Promise<void> {
-    const alone = this.#waiting.slice(0, MAX_BATCH).findIndex((item) => item.alone);
-    const items = this.#waiting.splice(0, alone < 0 ? MAX_BATCH : Math.max(1, Math.min(alone, MAX_BATCH)));
-    try {
-      await this.#commit(items);
-    } catch (error) {
-      if (items.length === 1) this.#fail(items[0], error as Error);
-      // One message may have spoilt it for all: each on its own.
-      else for (const item of items) await this.#commit([item]).catch((cause: Error) => this.#fail(item, cause));
+  /** A batch that was not committed: it waits for a database that is away; else one message may have spoilt it for all. */
+  async #retry(items: readonly Item[], error: Error): Promise<void> {
+    if (isDatabaseUnavailable(error)) return this.#hold(items, error);
+    if (items.length === 1) return this.#fail(items[0], error);
+    for (const [index, item] of items.entries()) {
+      try {
+        await this.#commit([item]);
+      } catch (cause) {
+        if (isDatabaseUnavailable(cause)) return this.#hold(items.slice(index), cause as Error);
+        this.#fail(item, cause as Error);
+      }
     }
+  }
+
+  async #hold(items: readonly Item[], error: Error): Promise<void> {
+    if (this.#stopped) {
+      for (const item of items) item.giveBack(error);
+      return;
+    }
+    if (!this.#held) this.log.error({ err: error.message }, 'the database is away: messages of boards wait');
+    this.#held = true;
+    this.#waiting.unshift(...items);
+    await new Promise<void>((resolve) => {
+      const timer = setTimeout(resolve, HOLD_MS);
+      this.#goOn = () => {
+        clearTimeout(timer);
+        resolve();
+      };
+    });
   }
 
   #fail(item: Item, error: Error): void {
@@ -214,80 +253,6 @@ export class IngestService {
     this.#complained.set(deviceId, at);
     this.log.warn({ deviceId, kind, code, detail: detail.slice(0, 300) }, 'invalid message ignored');
   }
-}
-
-/** What one transaction writes for these messages. `orders` follows them. */
-function batchOf(items: readonly Item[], orders: Map<string, DeviceOrder>): IngestBatch {
-  const rows = {
-    ...{ reported: new Map<string, ReceivedRow>(), telemetry: new Map<string, ReceivedRow>() },
-    ...{ events: new Map<string, ReceivedRow>(), replies: new Map<string, ReceivedRow>() },
-  };
-  const pictures = new Map<string, SnapshotRow>();
-  const read = new Map(orders);
-  const devices: IngestBatch['devices'] = new Map();
-  for (const item of items) {
-    const { deviceId, receivedAt } = item;
-    if (item.kind === 'snapshots') pictures.set(`${deviceId}/${item.row.eventId}`, item.row);
-    else if (item.kind === 'presence') takePresence(item, orders, changeOf(devices, read, deviceId));
-    else {
-      const { bootId, sequence, at } = item.message;
-      const row = { deviceId, bootId, sequence, at: new Date(at), receivedAt, body: item.message };
-      rows[item.kind].set(`${deviceId}/${bootId}/${sequence}`, row);
-      if (item.kind === 'reported') takeReport(item, orders, changeOf(devices, read, deviceId));
-    }
-  }
-  for (const [id, { history, reported }] of devices) {
-    if (history === undefined && reported === undefined) devices.delete(id);
-  }
-  return {
-    rows: {
-      reports: [...rows.reported.values()],
-      events: [...rows.events.values()],
-      replies: [...rows.replies.values()],
-    },
-    telemetry: [...rows.telemetry.values()].map((row) => ({
-      ...row,
-      minute: new Date(Math.floor(row.receivedAt.getTime() / MINUTE) * MINUTE),
-      part: rollupPart(row.body as Telemetry),
-    })),
-    snapshots: [...pictures.values()],
-    devices,
-  };
-}
-
-function changeOf(changes: Map<string, DeviceChange>, read: Map<string, DeviceOrder>, deviceId: string): DeviceChange {
-  const was = read.get(deviceId);
-  const change = changes.get(deviceId) ?? ({ was } as DeviceChange);
-  if (was !== undefined) changes.set(deviceId, change);
-  return change;
-}
-
-function takePresence(
-  item: { deviceId: string; receivedAt: Date; message: Presence },
-  orders: Map<string, DeviceOrder>,
-  change: DeviceChange,
-): void {
-  const order = orders.get(item.deviceId);
-  const next = order === undefined ? null : applyPresence(order, item.message);
-  if (order === undefined || next === null) return;
-  const { bootId, pastBoots, online } = next;
-  orders.set(item.deviceId, { ...order, bootId, pastBoots, online });
-  change.history = { bootId, pastBoots, online, at: item.receivedAt };
-}
-
-function takeReport(
-  item: { deviceId: string; receivedAt: Date; message: Sequenced },
-  orders: Map<string, DeviceOrder>,
-  change: DeviceChange,
-): void {
-  const order = orders.get(item.deviceId);
-  if (order === undefined || !acceptsReport(order, order.reported, item.message)) return;
-  const { bootId, sequence } = item.message;
-  const body = item.message as unknown as Reported;
-  const state = reportState(body);
-  orders.set(item.deviceId, { ...order, reported: { bootId, sequence } });
-  const told = stateText(state) === change.was.state ? null : { ...state };
-  change.reported = { body, receivedAt: item.receivedAt, told };
 }
 
 /** Escapes of NUL and of halves of surrogate pairs: JSON may hold them, PostgreSQL's jsonb may not. */
