@@ -2,13 +2,7 @@ import type { Presence, Reported, Telemetry } from '@vigie/protocol';
 import { acceptsReport, applyPresence } from '../devices/ordering.js';
 import { reportState, stateText } from '../devices/report-state.js';
 import { rollupPart } from '../devices/telemetry-rollup.js';
-import type {
-  DeviceChange,
-  DeviceOrder,
-  IngestBatch,
-  ReceivedRow,
-  SnapshotRow,
-} from '../io/database/ingest-repository.js';
+import type { DeviceChange, DeviceOrder, IngestBatch, ReceivedRow, SnapshotRow } from '../io/database/ingest-rows.js';
 
 const MINUTE = 60_000;
 

@@ -11,7 +11,8 @@ import {
 } from '@vigie/protocol';
 import type { Logger } from 'pino';
 import { isDatabaseUnavailable } from '../database-error.js';
-import type { IngestRepository, ReceivedTable } from '../io/database/ingest-repository.js';
+import type { IngestRepository } from '../io/database/ingest-repository.js';
+import type { ReceivedTable } from '../io/database/ingest-rows.js';
 import type { Broker, Now, ObjectStore } from '../ports.js';
 import { batchOf, type Received, type SequencedKind, TABLE_OF } from './ingest-batch.js';
 import { Serial } from './serial.js';

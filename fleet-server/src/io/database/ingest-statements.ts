@@ -1,5 +1,5 @@
 import { type SQL, sql } from 'drizzle-orm';
-import type { DeviceChange, DeviceReport, ReceivedRow, SnapshotRow } from './ingest-repository.js';
+import type { DeviceChange, DeviceReport, ReceivedRow, SnapshotRow } from './ingest-rows.js';
 
 /**
  * The statements of one commit of what boards sent. Each takes all its rows as one JSON document: binding, parsing and planning
