@@ -10,14 +10,12 @@ export type Trouble = 'cut' | number;
  */
 export class S3Line {
   trouble: Trouble[] = [];
-  #server: Server | null = null;
+  readonly #server: Server;
 
   constructor(
     private readonly behind: string,
     private readonly secret: string,
-  ) {}
-
-  async start(): Promise<string> {
+  ) {
     this.#server = createServer((request, response) => {
       const now = this.trouble.shift();
       if (now === 'cut') return void request.socket.destroy();
@@ -41,13 +39,17 @@ export class S3Line {
         onward.end(body);
       });
     });
-    await new Promise<void>((resolve) => this.#server?.listen(0, '127.0.0.1', () => resolve()));
-    return `http://127.0.0.1:${(this.#server?.address() as { port: number }).port}`;
+  }
+
+  async start(): Promise<string> {
+    await new Promise<void>((resolve) => this.#server.listen(0, '127.0.0.1', () => resolve()));
+    const { port } = this.#server.address() as { port: number };
+    return `http://127.0.0.1:${port}`;
   }
 
   async stop(): Promise<void> {
-    this.#server?.closeAllConnections();
-    await new Promise((resolve) => this.#server?.close(resolve));
+    this.#server.closeAllConnections();
+    await new Promise((resolve) => this.#server.close(resolve));
   }
 
   #problem({ method, url, headers }: IncomingMessage, body: Buffer): string | null {
