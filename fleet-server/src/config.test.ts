@@ -5,6 +5,7 @@ describe('parseConfig', () => {
   it('fills every default from nothing', () => {
     expect(parseConfig(undefined, 'x')).toEqual({
       data: { directory: 'vigie-data' },
+      database: { connections: 10, startupSeconds: 60, statementTimeoutSeconds: 30 },
       http: { host: '127.0.0.1', port: 8080 },
       https: { host: '127.0.0.1', port: 8443 },
       mqtt: { host: '127.0.0.1', port: 1883, maxConnections: 1000 },

@@ -13,6 +13,7 @@ const Port = (port: number, description: string) =>
 const Whole = (value: number, minimum: number, maximum: number, description: string) =>
   Type.Integer({ default: value, minimum, maximum, description });
 
+const File = (description: string) => Type.Optional(Type.String({ minLength: 1, maxLength: 4000, description }));
 const PemFile = (description: string) => Type.Optional(Type.String({ minLength: 1, maxLength: 4000, description }));
 /** docs/mosquitto.md */
 const ExternalBroker = Type.Object(
@@ -34,6 +35,27 @@ const ExternalBroker = Type.Object(
   { ...Strict, description: 'in place of the built-in broker' },
 );
 
+/** docs/engines-server.md */
+const DatabaseConfig = Type.Object(
+  {
+    url: Url('postgres(ql)?', 'PostgreSQL 15 or newer, such as postgres://vigie:PASSWORD@db.example/vigie'),
+    urlFile: File('file that holds the URL and nothing else; the variable VIGIE_DATABASE_URL holds it, too'),
+    tls: Type.Optional(
+      Type.Union(
+        ['verify', 'unverified', 'off'].map((mode) => Type.Literal(mode)),
+        { description: "check the database's certificate and name; verify unless it is on this machine" },
+      ),
+    ),
+    caFile: File("authority of the database's certificate, PEM; those of the system when absent"),
+    certFile: File('certificate of this server for the database, PEM'),
+    keyFile: File('its key, PEM'),
+    connections: Whole(10, 1, 500, 'connections at the most'),
+    statementTimeoutSeconds: Whole(30, 1, 3600, 'a statement that takes longer fails, s'),
+    startupSeconds: Whole(60, 0, 86_400, 'how long a start waits for a database that does not answer, s'),
+  },
+  { ...Strict, default: {}, description: 'in place of the embedded database' },
+);
+
 /** `vigie-server run --config FILE`: one schema with default, range and unit of each field; unknown keys are refused. */
 export const ServerConfig = Type.Object(
   {
@@ -48,6 +70,7 @@ export const ServerConfig = Type.Object(
       },
       { ...Strict, default: {} },
     ),
+    database: DatabaseConfig,
     http: Type.Object(
       {
         host: Host('address the API listens on without TLS; loopback only'),
@@ -149,7 +172,16 @@ export function parseConfig(document: unknown, origin: string): ServerConfig {
     }
   }
   checkExternalBroker(config, origin);
+  checkDatabase(config, origin);
   return config;
+}
+
+function checkDatabase({ database }: ServerConfig, origin: string): void {
+  const { url, urlFile, certFile, keyFile } = database;
+  if (url !== undefined && urlFile !== undefined)
+    throw new ConfigError(`${origin}: database: url and urlFile say the same; name one of them`);
+  if ((certFile === undefined) !== (keyFile === undefined))
+    throw new ConfigError(`${origin}: database: certFile and keyFile belong together; name both or neither`);
 }
 
 function checkExternalBroker({ mqtt: { broker }, mqtts }: ServerConfig, origin: string): void {
@@ -186,7 +218,7 @@ export async function readConfigFile(path: string): Promise<unknown> {
   }
 }
 
-function isLoopback(host: string): boolean {
+export function isLoopback(host: string): boolean {
   return host === 'localhost' || host === '::1' || /^127\.\d{1,3}\.\d{1,3}\.\d{1,3}$/.test(host);
 }
 

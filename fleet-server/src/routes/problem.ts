@@ -41,6 +41,7 @@ export const PROBLEMS = {
   VERIFICATION_TIMEOUT: [422, 'The model takes too long'],
   VERIFICATION_OUT_OF_MEMORY: [422, 'The model takes too much memory'],
   VERIFICATION_CRASHED: [422, 'The model crashed its test'],
+  DATABASE_UNAVAILABLE: [503, 'The database is not available'],
   SERVER_BUSY: [503, 'The server is busy'],
   INTERNAL: [500, 'The server failed'],
 } as const satisfies Record<string, readonly [number, string]>;
@@ -66,7 +67,7 @@ export function sendProblem(
 ): FastifyReply {
   const [status, title] = PROBLEMS[code];
   if (code === 'UNAUTHORIZED') reply.header('www-authenticate', 'Bearer realm="vigie"');
-  if (code === 'SERVER_BUSY') reply.header('retry-after', '5');
+  if (status === 503) reply.header('retry-after', '5');
   return reply
     .code(status)
     .type('application/problem+json')
