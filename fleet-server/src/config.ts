@@ -2,6 +2,7 @@ import { readFile } from 'node:fs/promises';
 import { type Static, type TSchema, Type } from '@sinclair/typebox';
 import { Value } from '@sinclair/typebox/value';
 import { parse } from 'yaml';
+import { RegistryConfig } from './config-registry.js';
 
 const Strict = { additionalProperties: false } as const;
 const Url = (protocols: string, description: string) =>
@@ -117,10 +118,13 @@ export const ServerConfig = Type.Object(
       },
       { ...Strict, default: {} },
     ),
+    registry: RegistryConfig,
     upload: Type.Object(
       {
         maxBytes: Whole(268_435_456, 1024, 1_073_741_824, 'largest package, bytes'),
         verifyTimeoutSeconds: Whole(120, 1, 3600, 'time for load and golden test, s'),
+        maxOpen: Whole(16, 1, 1000, 'resumable uploads open at the same time; each may take maxBytes of the disk'),
+        expiryHours: Whole(24, 1, 720, 'a resumable upload that gets no more bytes is dropped after this, h'),
         verifyMemoryMiB: Whole(1536, 128, 65_536, 'resident memory of load and golden test, MiB'),
       },
       { ...Strict, default: {} },

@@ -2,6 +2,7 @@ import type { Desired, ReleaseDescriptor, Reported } from '@vigie/protocol';
 import { sql } from 'drizzle-orm';
 import { bigint, boolean, index, integer, jsonb, pgTable, primaryKey, serial, text, unique } from 'drizzle-orm/pg-core';
 import type { DeviceRole } from '../../../devices/selector.js';
+import type { ManifestSummary, ReleaseProvenance } from '../../../registry/release-facts.js';
 import type { ReleaseState } from '../../../registry/release-state.js';
 import { counter, instant } from './columns.js';
 
@@ -47,6 +48,14 @@ export const releases = pgTable(
     descriptorBytes: integer('descriptor_bytes').notNull(),
     createdAt: instant('created_at').notNull(),
     withdrawnAt: instant('withdrawn_at'),
+    /** Operator or token; null: taken in before this was kept. */
+    uploadedBy: text('uploaded_by'),
+    /** Free text of people. */
+    notes: text('notes').notNull().default(''),
+    /** What the manifest says beside the descriptor; null: taken in before this was kept. */
+    manifest: jsonb('manifest').$type<ManifestSummary>(),
+    /** Where it was imported from; null: uploaded. */
+    provenance: jsonb('provenance').$type<ReleaseProvenance>(),
   },
   (table) => [unique('releases_name_version').on(table.name, table.version)],
 );
