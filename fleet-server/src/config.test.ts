@@ -11,6 +11,7 @@ describe('parseConfig', () => {
       mqtt: { host: '127.0.0.1', port: 1883, maxConnections: 1000 },
       mqtts: { host: '127.0.0.1', port: 8883, maxConnections: 20_000 },
       tls: { names: [], deviceDays: 365, renewalGraceDays: 30 },
+      gates: { secondPerson: true, release: 'automatic', resultsPerRelease: 2000, labTimeoutSeconds: 900 },
       registry: { policy: 'default', garbageGraceHours: 24 },
       upload: {
         ...{ maxBytes: 268_435_456, verifyTimeoutSeconds: 120, verifyMemoryMiB: 1536 },

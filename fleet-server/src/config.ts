@@ -2,6 +2,7 @@ import { readFile } from 'node:fs/promises';
 import { type Static, type TSchema, Type } from '@sinclair/typebox';
 import { Value } from '@sinclair/typebox/value';
 import { parse } from 'yaml';
+import { GatesConfig } from './config-gates.js';
 import { RegistryConfig } from './config-registry.js';
 
 const Strict = { additionalProperties: false } as const;
@@ -119,6 +120,7 @@ export const ServerConfig = Type.Object(
       { ...Strict, default: {} },
     ),
     registry: RegistryConfig,
+    gates: GatesConfig,
     upload: Type.Object(
       {
         maxBytes: Whole(268_435_456, 1024, 1_073_741_824, 'largest package, bytes'),

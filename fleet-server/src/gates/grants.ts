@@ -24,7 +24,10 @@ const MOST_CHARACTERS = 64;
  * when nothing anywhere failed to pass.
  */
 export function grantsOf(verdicts: readonly StoredVerdict[]): Grant[] {
-  const classes = new Map<string, { passed: boolean; policies: string[]; measured: Record<string, number>; ids: number[] }>();
+  const classes = new Map<
+    string,
+    { passed: boolean; policies: string[]; measured: Record<string, number>; ids: number[] }
+  >();
   for (const { id, verdict } of verdicts) {
     for (const { hardwareClasses, verdict: judged, measured } of verdict.classes) {
       for (const name of hardwareClasses) {

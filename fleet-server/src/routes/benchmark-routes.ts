@@ -8,9 +8,10 @@ import type { GateJudge } from '../services/gate-judge.js';
 import { viewJudgement } from './gate-views.js';
 import { Paging, pageParameters } from './paging.js';
 import { sendProblem } from './problem.js';
+import { actorOf } from './release-routes.js';
 
 const Strict = { additionalProperties: false } as const;
-const IdParams = Type.Object({ id: Type.Integer({ minimum: 1, maximum: Number.MAX_SAFE_INTEGER }) });
+const IdParams = Type.Object({ id: Type.String({ pattern: '^[1-9][0-9]{0,14}$' }) });
 const Short = Type.Optional(Type.String({ minLength: 1, maxLength: 64 }));
 const ListQuery = Type.Object(
   {
@@ -33,7 +34,16 @@ function view({ id, hash, name, version, source, deviceId, actor, receivedAt, bo
   const { series, ...result } = body;
   const counts = Object.fromEntries(Object.entries(series ?? {}).map(([metric, samples]) => [metric, samples.length]));
   const release = { name, version };
-  return { id, hash, release, source, deviceId, actor, receivedAt, result: whole ? body : { ...result, series: counts } };
+  return {
+    id,
+    hash,
+    release,
+    source,
+    deviceId,
+    actor,
+    receivedAt,
+    result: whole ? body : { ...result, series: counts },
+  };
 }
 
 export interface BenchmarkRouteServices {
@@ -56,8 +66,8 @@ export function benchmarkRoutes(app: FastifyInstance, services: BenchmarkRouteSe
         body: BenchmarkResult,
       },
     },
-    async ({ body, actor }, reply) => {
-      const added = await intake.add(body, { source: 'ci', deviceId: null, actor: actor.name });
+    async (request, reply) => {
+      const added = await intake.add(request.body, { source: 'ci', deviceId: null, actor: actorOf(request) });
       if (!added.ok) return sendProblem(reply, added.code, added.detail);
       const judged = await judge.judge(added.release.id);
       const said = judged.ok ? viewJudgement(judged.judgement) : {};
@@ -73,14 +83,25 @@ export function benchmarkRoutes(app: FastifyInstance, services: BenchmarkRouteSe
       const asked = PAGING.read(query);
       if (version === undefined) {
         const rows = await benchmarks.list(filter, asked.after, asked.limit + 1);
-        return PAGING.page(rows, asked, (row) => row.id, (row) => view(row, false));
+        return PAGING.page(
+          rows,
+          asked,
+          (row) => row.id,
+          (row) => view(row, false),
+        );
       }
-      if (filter.name === undefined) return sendProblem(reply, 'REQUEST_INVALID', 'version: stands alone; give name, too');
+      if (filter.name === undefined)
+        return sendProblem(reply, 'REQUEST_INVALID', 'version: stands alone; give name, too');
       const release = await releases.find(filter.name, version);
       if (release === null)
         return sendProblem(reply, 'RELEASE_UNKNOWN', `${filter.name}@${version} is not in the registry`);
       const rows = await benchmarks.list({ ...filter, releaseId: release.id }, asked.after, asked.limit + 1);
-      return PAGING.page(rows, asked, (row) => row.id, (row) => view(row, false));
+      return PAGING.page(
+        rows,
+        asked,
+        (row) => row.id,
+        (row) => view(row, false),
+      );
     },
   );
 
@@ -88,7 +109,7 @@ export function benchmarkRoutes(app: FastifyInstance, services: BenchmarkRouteSe
     '/benchmarks/:id',
     { schema: { summary: 'One benchmark result with its samples', params: IdParams } },
     async ({ params }, reply) => {
-      const row = await benchmarks.find(params.id);
+      const row = await benchmarks.find(Number(params.id));
       if (row === null) return sendProblem(reply, 'BENCHMARK_UNKNOWN', `no result has the number ${params.id}`);
       return view(row, true);
     },

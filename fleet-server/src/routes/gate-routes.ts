@@ -3,16 +3,21 @@ import { parseGatePolicy } from '@vigie/protocol';
 import type { FastifyInstance, FastifyReply } from 'fastify';
 import type { GateRepository, PresentPolicy } from '../io/database/gate-repository.js';
 import type { Now } from '../ports.js';
+import { storable, storableDocument } from '../services/audit-entry.js';
 import type { GateJudge } from '../services/gate-judge.js';
 import { viewPolicy } from './gate-views.js';
 import { sendProblem } from './problem.js';
+import { actorOf } from './release-routes.js';
 
 const Strict = { additionalProperties: false } as const;
 const PolicyParams = Type.Object({ name: Type.String({ pattern: '^[a-z0-9][a-z0-9-]{0,63}$' }) });
 const Note = Type.String({ maxLength: 500, default: '', description: 'why, for the history' });
 const PutBody = Type.Object(
   {
-    policy: Type.Object({}, { additionalProperties: true, description: 'a document `vigie.gate/1`; see docs/gates.md' }),
+    policy: Type.Object(
+      {},
+      { additionalProperties: true, description: 'a document `vigie.gate/1`; see docs/gates.md' },
+    ),
     note: Type.Optional(Note),
     ifVersion: Type.Optional(
       Type.Integer({ minimum: 0, description: 'only if this is the present version; 0: only if there is none' }),
@@ -68,8 +73,9 @@ export function gateRoutes(app: FastifyInstance, { gates, judge, changed, now }:
       config: { role: 'admin' },
       schema: { summary: 'Create a gate policy, or a new version of it', params: PolicyParams, body: PutBody },
     },
-    async ({ params, body, actor }, reply) => {
-      const parsed = parseGatePolicy(body.policy);
+    async (request, reply) => {
+      const { params, body } = request;
+      const parsed = parseGatePolicy(storableDocument(body.policy));
       if (!parsed.ok) return refusePolicy(reply, parsed);
       if (parsed.policy.name !== params.name) {
         const detail = `name: is "${parsed.policy.name}", not "${params.name}" as in the address; make them the same`;
@@ -80,7 +86,7 @@ export function gateRoutes(app: FastifyInstance, { gates, judge, changed, now }:
       const removed = history[0]?.document === null;
       if (body.ifVersion !== undefined && body.ifVersion !== (removed ? 0 : present))
         return sendProblem(reply, 'GATE_CHANGED', `${params.name} is at version ${present}; read it again`);
-      const added = { actor: actor.name, note: body.note ?? '', at: now() };
+      const added = { actor: actorOf(request), note: storable(body.note ?? ''), at: now() };
       if (!(await gates.addPolicy(params.name, present, parsed.policy, added)))
         return sendProblem(reply, 'GATE_CHANGED', `${params.name} changed meanwhile; read it again`);
       changed();
@@ -93,12 +99,17 @@ export function gateRoutes(app: FastifyInstance, { gates, judge, changed, now }:
     '/gates/:name',
     {
       config: { role: 'admin' },
-      schema: { summary: 'Take a gate policy out of force; its history stays', params: PolicyParams, querystring: DeleteQuery },
+      schema: {
+        summary: 'Take a gate policy out of force; its history stays',
+        params: PolicyParams,
+        querystring: DeleteQuery,
+      },
     },
-    async ({ params, query, actor }, reply) => {
+    async (request, reply) => {
+      const { params, query } = request;
       const [newest] = await gates.history(params.name);
       if (newest === undefined || newest.document === null) return unknown(reply, params.name);
-      const by = { actor: actor.name, note: query.note ?? '', at: now() };
+      const by = { actor: actorOf(request), note: storable(query.note ?? ''), at: now() };
       if (!(await gates.addPolicy(params.name, newest.version, null, by)))
         return sendProblem(reply, 'GATE_CHANGED', `${params.name} changed meanwhile; read it again`);
       changed();
@@ -119,7 +130,7 @@ export function gateRoutes(app: FastifyInstance, { gates, judge, changed, now }:
     async ({ params, body }, reply) => {
       let document: PresentPolicy['document'] | null = null;
       if (body?.policy !== undefined) {
-        const parsed = parseGatePolicy(body.policy);
+        const parsed = parseGatePolicy(storableDocument(body.policy));
         if (!parsed.ok) return refusePolicy(reply, parsed);
         document = parsed.policy;
       } else {

@@ -1,30 +1,33 @@
 import { type Static, Type } from '@sinclair/typebox';
 import { ModelName, SemanticVersion } from '@vigie/protocol';
 import type { FastifyInstance, FastifyReply } from 'fastify';
+import { OVERRIDE_STATES } from '../gates/override.js';
 import type { GateRepository } from '../io/database/gate-repository.js';
 import type { GrantRepository } from '../io/database/grant-repository.js';
 import type { ReleaseRecord, ReleaseRepository } from '../io/database/release-repository.js';
-import { OVERRIDE_STATES } from '../gates/override.js';
+import { storable } from '../services/audit-entry.js';
 import type { GateJudge } from '../services/gate-judge.js';
 import type { GateOverrides } from '../services/gate-overrides.js';
 import type { ReleaseLife } from '../services/release-life.js';
 import { viewGrant, viewJudgement, viewOverride } from './gate-views.js';
 import { Paging, pageParameters } from './paging.js';
 import { Problem, sendProblem } from './problem.js';
+import { actorOf } from './release-routes.js';
 
 const Strict = { additionalProperties: false } as const;
 const ReleaseParams = Type.Object({ name: ModelName, version: SemanticVersion });
-const IdParams = Type.Object({ id: Type.Integer({ minimum: 1, maximum: Number.MAX_SAFE_INTEGER }) });
-const HardwareClass = Type.String({ pattern: '^(\\*|[a-z0-9][a-z0-9-]{0,63})$', description: 'hardware class, or `*`' });
+const IdParams = Type.Object({ id: Type.String({ pattern: '^[1-9][0-9]{0,14}$' }) });
+const HardwareClass = Type.String({
+  pattern: '^(\\*|[a-z0-9][a-z0-9-]{0,63})$',
+  description: 'hardware class, or `*`',
+});
 const Reason = Type.String({ minLength: 10, maxLength: 2000, pattern: '\\S', description: 'why; the log keeps it' });
 const Release = { name: Type.Optional(ModelName), version: Type.Optional(SemanticVersion) };
 const VerdictQuery = Type.Object(
   {
     ...Release,
     policy: Type.Optional(Type.String({ minLength: 1, maxLength: 64 })),
-    verdict: Type.Optional(
-      Type.Union([Type.Literal('pass'), Type.Literal('fail'), Type.Literal('inconclusive')]),
-    ),
+    verdict: Type.Optional(Type.Union([Type.Literal('pass'), Type.Literal('fail'), Type.Literal('inconclusive')])),
     ...pageParameters(200, 50),
   },
   Strict,
@@ -94,7 +97,7 @@ export function verdictRoutes(app: FastifyInstance, services: VerdictRouteServic
     '/gate-verdicts/:id',
     { schema: { summary: 'One verdict', params: IdParams } },
     async ({ params }, reply) => {
-      const row = await gates.findVerdict(params.id);
+      const row = await gates.findVerdict(Number(params.id));
       if (row === null) return sendProblem(reply, 'VERDICT_UNKNOWN', `no verdict has the number ${params.id}`);
       return viewVerdict(row);
     },
@@ -103,8 +106,8 @@ export function verdictRoutes(app: FastifyInstance, services: VerdictRouteServic
   app.post<ReleaseRequest>(
     '/releases/:name/:version/judge',
     { schema: { summary: 'Let the gates judge a release now', params: ReleaseParams } },
-    async ({ params, actor }, reply) => {
-      const result = await judge.judge((await known(params)).id, actor.name);
+    async (request, reply) => {
+      const result = await judge.judge((await known(request.params)).id, actorOf(request));
       return result.ok ? viewJudgement(result.judgement) : sendProblem(reply, result.code, result.detail);
     },
   );
@@ -115,7 +118,8 @@ export function verdictRoutes(app: FastifyInstance, services: VerdictRouteServic
       config: { role: 'publisher' },
       schema: { summary: 'Release what gates certified, where gates.release is manual', params: ReleaseParams },
     },
-    async ({ params, actor }, reply) => {
+    async (request, reply) => {
+      const { params } = request;
       const release = await known(params);
       const standing = (await grants.ofRelease(release.id)).filter(({ revokedAt }) => revokedAt === null);
       if (standing.length === 0 && release.state !== 'released') {
@@ -123,7 +127,11 @@ export function verdictRoutes(app: FastifyInstance, services: VerdictRouteServic
         return sendProblem(reply, 'RELEASE_NOT_APPROVED', detail);
       }
       const certifiedBy = [...new Set(standing.map(({ policy }) => policy))].join(',').slice(0, 200);
-      const by = { actor: actor.name, reason: 'released by hand', ...(certifiedBy === '' ? {} : { certifiedBy }) };
+      const by = {
+        actor: actorOf(request),
+        reason: 'released by hand',
+        ...(certifiedBy === '' ? {} : { certifiedBy }),
+      };
       const result = await life.advance(release.id, 'released', by);
       if (!result.ok) return sendProblem(reply, result.code, result.detail);
       const { name, version, digest, state } = result.release;
@@ -145,9 +153,11 @@ export function verdictRoutes(app: FastifyInstance, services: VerdictRouteServic
         ...{ params: ReleaseParams, body: RevokeBody },
       },
     },
-    async ({ params, body, actor }, reply) => {
+    async (request, reply) => {
+      const { params, body } = request;
       const release = await known(params);
-      if (!(await overrides.revoke(release, body.hardwareClass, body.reason, actor.name))) {
+      const reason = storable(body.reason, 2000);
+      if (!(await overrides.revoke(release, body.hardwareClass, reason, actorOf(request)))) {
         const detail = `${params.name}@${params.version} holds no certificate for ${body.hardwareClass} that a gate or an override gave`;
         return sendProblem(reply, 'CERTIFICATE_UNKNOWN', detail);
       }
@@ -163,9 +173,11 @@ export function verdictRoutes(app: FastifyInstance, services: VerdictRouteServic
         ...{ params: ReleaseParams, body: OverrideBody },
       },
     },
-    async ({ params, body, actor }, reply) => {
-      const release = await known(params);
-      const result = await overrides.request(release, body.hardwareClasses, body.reason, actor.name);
+    async (request, reply) => {
+      const { hardwareClasses, reason } = request.body;
+      const release = await known(request.params);
+      const by = actorOf(request);
+      const result = await overrides.request(release, hardwareClasses, storable(reason, 2000), by);
       if (!result.ok) return sendProblem(reply, result.code, result.detail);
       return reply.code(201).send(viewOverride(result.override, release));
     },
@@ -193,8 +205,9 @@ export function verdictRoutes(app: FastifyInstance, services: VerdictRouteServic
     app.post<{ Params: Static<typeof IdParams>; Body: Static<typeof DecisionBody> | null }>(
       `/gate-overrides/:id/${verb}`,
       { schema: { summary, params: IdParams, body: Type.Union([DecisionBody, Type.Null()]) } },
-      async ({ params, body, actor }, reply: FastifyReply) => {
-        const result = await overrides.decide(params.id, to, body?.decision ?? '', actor.name);
+      async (request, reply: FastifyReply) => {
+        const decision = storable(request.body?.decision ?? '', 2000);
+        const result = await overrides.decide(Number(request.params.id), to, decision, actorOf(request));
         if (!result.ok) return sendProblem(reply, result.code, result.detail);
         return viewOverride(result.override, await releases.findById(result.override.releaseId));
       },

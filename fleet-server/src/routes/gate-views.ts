@@ -18,7 +18,8 @@ export function viewPolicy({ name, version, document, createdAt, createdBy, note
 }
 
 export function viewGrant(grant: GrantRecord): object {
-  const { hardwareClass, policy, measured, grantedAt, verdicts, overrideId, revokedAt, revokedBy, revokeReason } = grant;
+  const { hardwareClass, policy, measured, grantedAt, verdicts, overrideId, revokedAt, revokedBy, revokeReason } =
+    grant;
   return {
     ...{ hardwareClass, policy, measured, grantedAt, verdicts, overrideId },
     revoked: revokedAt === null ? null : { at: revokedAt, by: revokedBy, reason: revokeReason },
@@ -26,7 +27,8 @@ export function viewGrant(grant: GrantRecord): object {
 }
 
 export function viewOverride(override: OverrideRecord, release: { name: string; version: string } | null): object {
-  const { id, hardwareClasses, reason, state, requestedBy, requestedAt, verdicts, decidedBy, decidedAt, decision } = override;
+  const { id, hardwareClasses, reason, state, requestedBy, requestedAt, verdicts, decidedBy, decidedAt, decision } =
+    override;
   return {
     ...{ id, release: release && { name: release.name, version: release.version }, hardwareClasses, reason, state },
     ...{ requestedBy, requestedAt, verdicts, decidedBy, decidedAt, decision },

@@ -1,9 +1,10 @@
 import { createHash } from 'node:crypto';
-import { type BenchmarkResult, type EvidenceSource, MAX_RESULT_BYTES } from '@vigie/protocol';
+import { Value } from '@sinclair/typebox/value';
+import { BenchmarkResult, type EvidenceSource, MAX_RESULT_BYTES } from '@vigie/protocol';
 import type { BenchmarkRepository } from '../io/database/benchmark-repository.js';
 import type { ReleaseRecord, ReleaseRepository } from '../io/database/release-repository.js';
 import type { Now } from '../ports.js';
-import { canonicalJson } from './audit-entry.js';
+import { canonicalJson, storableDocument } from './audit-entry.js';
 
 /** Clocks differ; a result from further ahead would stay the newest for long. */
 const AHEAD_MS = 10 * 60_000;
@@ -37,8 +38,10 @@ export class BenchmarkIntake {
     private readonly now: Now,
   ) {}
 
-  /** `result`: checked against its schema already. */
-  async add(result: BenchmarkResult, { source, deviceId, actor }: ResultOrigin): Promise<IntakeResult> {
+  /** `given`: checked against its schema already. */
+  async add(given: BenchmarkResult, { source, deviceId, actor }: ResultOrigin): Promise<IntakeResult> {
+    // Fields that this server does not know are not kept: what can be stored here is what the schema bounds.
+    const result = storableDocument(Value.Clean(BenchmarkResult, Value.Clone(given))) as BenchmarkResult;
     const reference = result.release;
     if (reference === null)
       return refuse('RELEASE_UNKNOWN', 'release: is null; name the release that was measured {name, version, digest}');
@@ -59,7 +62,10 @@ export class BenchmarkIntake {
     }
     const text = canonicalJson(result);
     if (Buffer.byteLength(text) > MAX_RESULT_BYTES)
-      return refuse('BENCHMARK_TOO_LARGE', `the result is over ${MAX_RESULT_BYTES} bytes; send fewer samples in series`);
+      return refuse(
+        'BENCHMARK_TOO_LARGE',
+        `the result is over ${MAX_RESULT_BYTES} bytes; send fewer samples in series`,
+      );
     const hash = createHash('sha256').update(text).digest('hex');
     const row = { hash, releaseId: release.id, source, deviceId, actor, receivedAt, body: result };
     const stored = await this.benchmarks.add(row, this.most);

@@ -97,7 +97,8 @@ export class GateJudge {
     const { benchmarks, gates, grants, releases, publication, now } = this.parts;
     const [mark] = await gates.pending(1, releaseId);
     const release = await releases.findById(releaseId);
-    if (release === null) return { ok: false, code: 'RELEASE_UNKNOWN', detail: `no release has the number ${releaseId}` };
+    if (release === null)
+      return { ok: false, code: 'RELEASE_UNKNOWN', detail: `no release has the number ${releaseId}` };
     const settle = async () => mark !== undefined && (await gates.settle(releaseId, mark.changes));
     const label = `${release.name}@${release.version}`;
     if (release.state === 'withdrawn') {
@@ -107,7 +108,9 @@ export class GateJudge {
     const evidence = await benchmarks.evidence(releaseId);
     const champion = await this.#championOf(release);
     const verdicts: JudgedPolicy[] = [];
-    for (const policy of await gates.policies()) {
+    // A release that nobody measured has no verdict, unless somebody asks.
+    const policies = evidence.length === 0 && actor === ACTOR ? [] : await gates.policies();
+    for (const policy of policies) {
       if (policy.document.models?.includes(release.name) === false) continue;
       verdicts.push(await this.#verdict(release, policy, evidence, champion, actor));
     }
@@ -116,6 +119,9 @@ export class GateJudge {
     const certified = await grants.grant(releaseId, passed, { actor: ACTOR, at: now() });
     await this.settleStanding(releaseId);
     if (certified.length > 0) await publication.publishReleases();
+    // What the champion measured is the others' limit.
+    if (mark !== undefined && (await this.parts.champion(release.name))?.id === releaseId)
+      await gates.mark(release.name, releaseId);
     await settle();
     return { ok: true, judgement: { release: (await releases.findById(releaseId)) ?? release, verdicts, certified } };
   }
@@ -132,7 +138,11 @@ export class GateJudge {
   }
 
   async #advance(id: number, to: 'benchmarked' | 'approved' | 'released', reason: string, certifiedBy?: string) {
-    await this.parts.life.advance(id, to, { actor: ACTOR, reason, ...(certifiedBy === undefined ? {} : { certifiedBy }) });
+    await this.parts.life.advance(id, to, {
+      actor: ACTOR,
+      reason,
+      ...(certifiedBy === undefined ? {} : { certifiedBy }),
+    });
   }
 
   async #verdict(

@@ -1,5 +1,5 @@
 import type { BenchmarkResult, Evidence, EvidenceSource } from '@vigie/protocol';
-import { and, desc, eq, lt, sql } from 'drizzle-orm';
+import { and, desc, eq, lt, type SQL, sql } from 'drizzle-orm';
 import type { Database } from './database.js';
 import { releases } from './schema/foundation.js';
 import { benchmarkResults } from './schema/gates.js';
@@ -37,8 +37,8 @@ export class BenchmarkRepository {
   }
 
   /**
-   * Stores a result, tells of it, and marks for judgement its release and (where it may be their champion) the unreleased ones
-   * of the same model; all in one statement. The same document again changes nothing. `full`: the release has `most` already.
+   * Stores a result, tells of it, and marks its release for judgement, all in one statement. The same document again changes
+   * nothing. `full`: the release has `most` already.
    */
   async add(
     { hash, releaseId, source, deviceId, actor, receivedAt, body }: NewBenchmark,
@@ -66,10 +66,7 @@ export class BenchmarkRepository {
         from stored join releases on releases.id = stored.release_id
       ),
       marked as (
-        insert into gate_pending (release_id, changes)
-        select other.id, 1 from stored join releases mine on mine.id = stored.release_id
-          join releases other on other.name = mine.name
-        where other.id = mine.id or other.state in ('candidate', 'benchmarked')
+        insert into gate_pending (release_id, changes) select release_id, 1 from stored
         on conflict (release_id) do update set changes = gate_pending.changes + 1
       )
       select id from stored`)) as unknown as { id: number | string }[];
@@ -112,12 +109,39 @@ export class BenchmarkRepository {
     return rows.map(({ id, source, result }) => ({ row: id, id: String(id), source, result }));
   }
 
-  #list(where: Parameters<typeof and>[0], limit: number) {
-    const { id, hash, releaseId, source, deviceId, actor, at, receivedAt, benchmark, arch, hardwareClass, emulated, body } =
-      benchmarkResults;
+  #list(where: SQL | undefined, limit: number) {
+    const {
+      id,
+      hash,
+      releaseId,
+      source,
+      deviceId,
+      actor,
+      at,
+      receivedAt,
+      benchmark,
+      arch,
+      hardwareClass,
+      emulated,
+      body,
+    } = benchmarkResults;
     return this.#database.drizzle
       .select({
-        ...{ id, hash, releaseId, source, deviceId, actor, at, receivedAt, benchmark, arch, hardwareClass, emulated, body },
+        ...{
+          id,
+          hash,
+          releaseId,
+          source,
+          deviceId,
+          actor,
+          at,
+          receivedAt,
+          benchmark,
+          arch,
+          hardwareClass,
+          emulated,
+          body,
+        },
         ...{ name: releases.name, version: releases.version },
       })
       .from(benchmarkResults)

@@ -1,5 +1,5 @@
 import type { GatePolicy, GateVerdict, Verdict } from '@vigie/protocol';
-import { and, asc, desc, eq, isNotNull, lt, sql } from 'drizzle-orm';
+import { and, asc, desc, eq, isNotNull, lt, type SQL, sql } from 'drizzle-orm';
 import type { Database } from './database.js';
 import { releases } from './schema/foundation.js';
 import { gatePending, gatePolicies, gateVerdicts, type VerdictInputs } from './schema/gates.js';
@@ -54,7 +54,7 @@ export class GateRepository {
   }
 
   /**
-   * Adds a version above `after` (0: none), and marks every unreleased release for judgement. `document` null removes the
+   * Adds a version above `after` (0: none), and marks every release for judgement. `document` null removes the
    * policy. False: somebody else was faster.
    */
   async addPolicy(
@@ -102,11 +102,11 @@ export class GateRepository {
       .where(and(eq(gatePending.releaseId, releaseId), eq(gatePending.changes, changes)));
   }
 
-  /** Releases of a model are held against another champion from now on. */
-  async mark(name: string): Promise<void> {
+  /** Releases of a model, but for `except`, are held against other figures from now on. */
+  async mark(name: string, except = 0): Promise<void> {
     await this.#database.drizzle.execute(sql`
       insert into gate_pending (release_id, changes)
-      select id, 1 from releases where name = ${name} and state in ('candidate', 'benchmarked')
+      select id, 1 from releases where name = ${name} and state <> 'withdrawn' and id <> ${except}::int
       on conflict (release_id) do update set changes = gate_pending.changes + 1`);
   }
 
@@ -168,14 +168,16 @@ export class GateRepository {
       .where(
         and(
           sql`exists (select 1 from benchmark_results where benchmark_results.release_id = releases.id)`,
-          names === undefined ? isNotNull(releases.name) : sql`${releases.name} = any(${sql.param([...names])}::text[])`,
+          names === undefined
+            ? isNotNull(releases.name)
+            : sql`${releases.name} = any(${sql.param([...names])}::text[])`,
         ),
       )
       .orderBy(desc(releases.id))
       .limit(limit);
   }
 
-  #list(where: Parameters<typeof and>[0], limit: number) {
+  #list(where: SQL | undefined, limit: number) {
     const { id, releaseId, policy, policyVersion, inputsHash, at, actor, verdict, inputs, body } = gateVerdicts;
     return this.#database.drizzle
       .select({
