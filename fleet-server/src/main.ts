@@ -113,6 +113,7 @@ export async function startServer({ config, log, now = systemNow, onFatal }: Ser
     };
     const broker: RunningBroker = await openBroker(config, pki, brokerDuties, log, now);
     closers.push(async () => {
+      ingest.stop();
       await broker.close();
       await ingest.idle();
       await revocations.idle();
