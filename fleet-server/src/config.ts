@@ -2,6 +2,7 @@ import { readFile } from 'node:fs/promises';
 import { type Static, type TSchema, Type } from '@sinclair/typebox';
 import { Value } from '@sinclair/typebox/value';
 import { parse } from 'yaml';
+import { AccessConfig } from './config-access.js';
 import { RegistryConfig } from './config-registry.js';
 
 const Strict = { additionalProperties: false } as const;
@@ -118,6 +119,7 @@ export const ServerConfig = Type.Object(
       },
       { ...Strict, default: {} },
     ),
+    access: AccessConfig,
     registry: RegistryConfig,
     upload: Type.Object(
       {

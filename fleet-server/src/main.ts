@@ -137,12 +137,13 @@ export async function startServer({ config, log, now = systemNow, onFatal }: Ser
       wake: (duty) => duties.wake(duty),
     };
     const registry = await wireRegistry(core);
+    const surface = wireAccess(core);
     const features: Feature[] = [
       registry,
       wireGates(core),
       wireDevices(core),
       wireRollouts(core),
-      wireAccess(core),
+      surface,
       wireNotifications(core),
     ];
     for (const feature of features) closers.push(async () => feature.close?.());
@@ -161,12 +162,12 @@ export async function startServer({ config, log, now = systemNow, onFatal }: Ser
         log,
         version,
         tls,
-        operator: (token) => access.operator(token),
+        protect: (scope, secure) => surface.protect(scope, secure),
         api: (scope) => {
           trustRoutes(scope, trustAdministration(tuf, publication));
           enrollmentRoutes(scope, enrollment);
           objectRoutes(scope, objects, tls === null ? {} : { device: true });
-          for (const feature of features) feature.routes?.(scope);
+          for (const feature of features) feature.routes?.(scope, { tls: tls !== null });
         },
         open: (scope) => {
           tufFileRoutes(scope, () => tuf.metadata());
