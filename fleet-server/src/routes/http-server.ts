@@ -9,7 +9,7 @@ import Fastify, {
 } from 'fastify';
 import type { Logger } from 'pino';
 import { isDatabaseUnavailable } from '../database-error.js';
-import type { PeerCertificate } from '../ports.js';
+import { ObjectStoreError, type PeerCertificate } from '../ports.js';
 import type { Actor, Credential, Role } from '../roles.js';
 import type { Admission } from '../services/access.js';
 import type { AuditNote } from './audit-hook.js';
@@ -193,6 +193,10 @@ function answerError(error: FastifyError, request: FastifyRequest, reply: Fastif
   if (isDatabaseUnavailable(error)) {
     log.error({ method: request.method, url: request.url, err: error.message }, 'the database is not available');
     return sendProblem(reply, 'DATABASE_UNAVAILABLE', 'the database is not available; try again in a few seconds');
+  }
+  if (error instanceof ObjectStoreError) {
+    log.error({ method: request.method, url: request.url, err: error.message }, 'the object store failed');
+    return sendProblem(reply, 'OBJECT_STORE_UNAVAILABLE', 'the object store is not available; try again later');
   }
   const status = error.statusCode ?? 500;
   if (status >= 400 && status < 500) return sendProblem(reply, 'REQUEST_INVALID', error.message);

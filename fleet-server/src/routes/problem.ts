@@ -59,6 +59,7 @@ export const PROBLEMS = {
   VERIFICATION_OUT_OF_MEMORY: [422, 'The model takes too much memory'],
   VERIFICATION_CRASHED: [422, 'The model crashed its test'],
   DATABASE_UNAVAILABLE: [503, 'The database is not available'],
+  OBJECT_STORE_UNAVAILABLE: [503, 'The object store is not available'],
   SERVER_BUSY: [503, 'The server is busy'],
   INTERNAL: [500, 'The server failed'],
 } as const satisfies Record<string, readonly [number, string]>;
