@@ -131,7 +131,7 @@ export async function createHttpServer(options: HttpServerOptions): Promise<Fast
       return sendProblem(reply, 'TLS_REQUIRED', 'this is answered over TLS only: use the https address of the server');
     }
     if (device !== undefined) return admitDevice(options.tls as TlsOptions, request, reply, device === 'expired');
-    if (!request.url.startsWith('/api/') || open === true) return;
+    if (!isGuarded(request) || open === true) return;
     const token = /^Bearer ([\w-]{16,200})$/i.exec(request.headers.authorization ?? '')?.[1];
     const actor = token === undefined ? null : await options.operator(token);
     if (actor === null)
@@ -157,6 +157,11 @@ export async function createHttpServer(options: HttpServerOptions): Promise<Fast
   options.open?.(app);
   await app.register(async (scope) => options.api(scope), { prefix: '/api/v1' });
   return app;
+}
+
+/** By the route that was found, never by the address alone: `/%61pi/v1/devices` leads to the same handler. */
+function isGuarded({ url, routeOptions }: FastifyRequest): boolean {
+  return (routeOptions.url ?? url).startsWith('/api/');
 }
 
 function roleOf({ method, routeOptions }: FastifyRequest): Role {

@@ -1,6 +1,7 @@
 import { eq, lt } from 'drizzle-orm';
 import type { Database } from './database.js';
-import { apiTokens, enrollmentTokens } from './schema/foundation.js';
+import { apiTokens } from './schema/access.js';
+import { enrollmentTokens } from './schema/foundation.js';
 
 /** Hashes of operators' and enrolment tokens. */
 export class TokenRepository {

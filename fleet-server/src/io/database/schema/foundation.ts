@@ -6,13 +6,6 @@ import { counter, instant } from './columns.js';
 
 /** Tables that everything stands on. Each area of the server has its own file here; see columns.ts. */
 
-/** Operators' tokens. Only hashes are stored. */
-export const apiTokens = pgTable('api_tokens', {
-  hash: text('hash').primaryKey(),
-  name: text('name').notNull(),
-  createdAt: instant('created_at').notNull(),
-});
-
 /** Single-use tokens by which a board gets its certificate. */
 export const enrollmentTokens = pgTable('enrollment_tokens', {
   hash: text('hash').primaryKey(),
