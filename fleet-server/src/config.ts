@@ -34,6 +34,28 @@ const ExternalBroker = Type.Object(
   { ...Strict, description: 'in place of the built-in broker' },
 );
 
+/** docs/notifications.md */
+const Smtp = Type.Object(
+  {
+    url: Type.String({
+      pattern: '^smtps?://[^\\s/@]+$',
+      maxLength: 500,
+      description: 'mail server: smtps://host:465, or smtp://host:587, which must offer STARTTLS',
+    }),
+    plain: Type.Boolean({ default: false, description: 'smtp:// without TLS; loopback only' }),
+    from: Type.String({
+      minLength: 3,
+      maxLength: 320,
+      pattern: '^[^\\r\\n]+@[^\\r\\n]+$',
+      description: 'sender of the mails',
+    }),
+    user: Type.Optional(Type.String({ minLength: 1, maxLength: 320, description: 'name for the mail server' })),
+    passwordFile: Type.Optional(Type.String({ minLength: 1, maxLength: 4000, description: 'file with its password' })),
+    caFile: PemFile("authority of the mail server's certificate, PEM; the system's when absent"),
+  },
+  { ...Strict, description: 'without it there are no mail channels' },
+);
+
 /** `vigie-server run --config FILE`: one schema with default, range and unit of each field; unknown keys are refused. */
 export const ServerConfig = Type.Object(
   {
@@ -112,6 +134,32 @@ export const ServerConfig = Type.Object(
       },
       { ...Strict, default: {} },
     ),
+    notifications: Type.Object(
+      {
+        smtp: Type.Optional(Smtp),
+        privateTargets: Type.Array(
+          Type.String({
+            pattern: '^([0-9.]+/([0-9]|[12][0-9]|3[0-2])|[0-9A-Fa-f:]+/([0-9]|[1-9][0-9]|1[01][0-9]|12[0-8]))$',
+          }),
+          {
+            default: [],
+            maxItems: 64,
+            description: 'private networks that webhooks and brokers of channels may lie in, such as 10.1.0.0/16',
+          },
+        ),
+        scanSeconds: Whole(15, 1, 3600, 'alert rules are held against the fleet so often, s'),
+        timeoutSeconds: Whole(10, 1, 120, 'time for one attempt of a delivery, s'),
+        giveUpHours: Whole(24, 1, 720, 'a delivery is tried for so long, hours'),
+        disableAfterHours: Whole(
+          72,
+          1,
+          2160,
+          'a channel to which nothing came through for so long is switched off, hours',
+        ),
+        retentionDays: Whole(90, 1, 3650, 'cleared alerts and done deliveries are kept for so long, days'),
+      },
+      { ...Strict, default: {} },
+    ),
     log: Type.Object(
       {
         level: Type.Union(
@@ -149,6 +197,7 @@ export function parseConfig(document: unknown, origin: string): ServerConfig {
     }
   }
   checkExternalBroker(config, origin);
+  checkSmtp(config, origin);
   return config;
 }
 
@@ -166,6 +215,16 @@ function checkExternalBroker({ mqtt: { broker }, mqtts }: ServerConfig, origin: 
     throw new ConfigError(
       `${origin}: mqtts.publicUrl: is missing; with an external broker say how boards reach it, such as mqtts://broker.example:8883`,
     );
+  }
+}
+
+function checkSmtp({ notifications: { smtp } }: ServerConfig, origin: string): void {
+  if (smtp === undefined) return;
+  if (smtp.plain && !isLoopback(new URL(smtp.url).hostname.replace(/^\[|\]$/g, ''))) {
+    throw new ConfigError(`${origin}: notifications.smtp.plain: "${smtp.url}" is beyond loopback; leave it out`);
+  }
+  if ((smtp.user === undefined) !== (smtp.passwordFile === undefined)) {
+    throw new ConfigError(`${origin}: notifications.smtp: user and passwordFile belong together; name both or neither`);
   }
 }
 

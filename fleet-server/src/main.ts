@@ -139,7 +139,7 @@ export async function startServer({ config, log, now = systemNow, onFatal }: Ser
       wireDevices(core),
       wireRollouts(core),
       wireAccess(core),
-      wireNotifications(core),
+      await wireNotifications(core),
     ];
     for (const feature of features) closers.push(async () => feature.close?.());
     const duties = new DutyRunner(

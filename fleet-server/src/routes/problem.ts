@@ -41,6 +41,7 @@ export const PROBLEMS = {
   VERIFICATION_TIMEOUT: [422, 'The model takes too long'],
   VERIFICATION_OUT_OF_MEMORY: [422, 'The model takes too much memory'],
   VERIFICATION_CRASHED: [422, 'The model crashed its test'],
+  ALERT_RULE_INVALID: [422, 'The alert rule makes no sense'],
   SERVER_BUSY: [503, 'The server is busy'],
   INTERNAL: [500, 'The server failed'],
 } as const satisfies Record<string, readonly [number, string]>;

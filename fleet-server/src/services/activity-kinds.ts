@@ -21,5 +21,6 @@ export const ACTIVITY_KINDS = [
   'alert.raised',
   'alert.cleared',
   'drift.found',
+  'channel.disabled',
 ] as const;
 export type ActivityKind = (typeof ACTIVITY_KINDS)[number];
