@@ -2,6 +2,8 @@ import { readFile } from 'node:fs/promises';
 import { type Static, type TSchema, Type } from '@sinclair/typebox';
 import { Value } from '@sinclair/typebox/value';
 import { parse } from 'yaml';
+import { RegistryConfig } from './config-registry.js';
+import { NotificationConfig, notificationProblem } from './notification-config.js';
 
 const Strict = { additionalProperties: false } as const;
 const Url = (protocols: string, description: string) =>
@@ -13,6 +15,7 @@ const Port = (port: number, description: string) =>
 const Whole = (value: number, minimum: number, maximum: number, description: string) =>
   Type.Integer({ default: value, minimum, maximum, description });
 
+const File = (description: string) => Type.Optional(Type.String({ minLength: 1, maxLength: 4000, description }));
 const PemFile = (description: string) => Type.Optional(Type.String({ minLength: 1, maxLength: 4000, description }));
 /** docs/mosquitto.md */
 const ExternalBroker = Type.Object(
@@ -34,26 +37,25 @@ const ExternalBroker = Type.Object(
   { ...Strict, description: 'in place of the built-in broker' },
 );
 
-/** docs/notifications.md */
-const Smtp = Type.Object(
+/** docs/engines-server.md */
+const DatabaseConfig = Type.Object(
   {
-    url: Type.String({
-      pattern: '^smtps?://[^\\s/@]+$',
-      maxLength: 500,
-      description: 'mail server: smtps://host:465, or smtp://host:587, which must offer STARTTLS',
-    }),
-    plain: Type.Boolean({ default: false, description: 'smtp:// without TLS; loopback only' }),
-    from: Type.String({
-      minLength: 3,
-      maxLength: 320,
-      pattern: '^[^\\r\\n]+@[^\\r\\n]+$',
-      description: 'sender of the mails',
-    }),
-    user: Type.Optional(Type.String({ minLength: 1, maxLength: 320, description: 'name for the mail server' })),
-    passwordFile: Type.Optional(Type.String({ minLength: 1, maxLength: 4000, description: 'file with its password' })),
-    caFile: PemFile("authority of the mail server's certificate, PEM; the system's when absent"),
+    url: Url('postgres(ql)?', 'PostgreSQL 15 or newer, such as postgres://vigie:PASSWORD@db.example/vigie'),
+    urlFile: File('file that holds the URL and nothing else; the variable VIGIE_DATABASE_URL holds it, too'),
+    tls: Type.Optional(
+      Type.Union(
+        ['verify', 'unverified', 'off'].map((mode) => Type.Literal(mode)),
+        { description: "check the database's certificate and name; verify unless it is on this machine" },
+      ),
+    ),
+    caFile: File("authority of the database's certificate, PEM; those of the system when absent"),
+    certFile: File('certificate of this server for the database, PEM'),
+    keyFile: File('its key, PEM'),
+    connections: Whole(10, 1, 500, 'connections at the most'),
+    statementTimeoutSeconds: Whole(30, 1, 3600, 'a statement that takes longer fails, s'),
+    startupSeconds: Whole(60, 0, 86_400, 'how long a start waits for a database that does not answer, s'),
   },
-  { ...Strict, description: 'without it there are no mail channels' },
+  { ...Strict, default: {}, description: 'in place of the embedded database' },
 );
 
 /** `vigie-server run --config FILE`: one schema with default, range and unit of each field; unknown keys are refused. */
@@ -70,6 +72,7 @@ export const ServerConfig = Type.Object(
       },
       { ...Strict, default: {} },
     ),
+    database: DatabaseConfig,
     http: Type.Object(
       {
         host: Host('address the API listens on without TLS; loopback only'),
@@ -116,10 +119,13 @@ export const ServerConfig = Type.Object(
       },
       { ...Strict, default: {} },
     ),
+    registry: RegistryConfig,
     upload: Type.Object(
       {
         maxBytes: Whole(268_435_456, 1024, 1_073_741_824, 'largest package, bytes'),
         verifyTimeoutSeconds: Whole(120, 1, 3600, 'time for load and golden test, s'),
+        maxOpen: Whole(16, 1, 1000, 'resumable uploads open at the same time; each may take maxBytes of the disk'),
+        expiryHours: Whole(24, 1, 720, 'a resumable upload that gets no more bytes is dropped after this, h'),
         verifyMemoryMiB: Whole(1536, 128, 65_536, 'resident memory of load and golden test, MiB'),
       },
       { ...Strict, default: {} },
@@ -134,32 +140,7 @@ export const ServerConfig = Type.Object(
       },
       { ...Strict, default: {} },
     ),
-    notifications: Type.Object(
-      {
-        smtp: Type.Optional(Smtp),
-        privateTargets: Type.Array(
-          Type.String({
-            pattern: '^([0-9.]+/([0-9]|[12][0-9]|3[0-2])|[0-9A-Fa-f:]+/([0-9]|[1-9][0-9]|1[01][0-9]|12[0-8]))$',
-          }),
-          {
-            default: [],
-            maxItems: 64,
-            description: 'private networks that webhooks and brokers of channels may lie in, such as 10.1.0.0/16',
-          },
-        ),
-        scanSeconds: Whole(15, 1, 3600, 'alert rules are held against the fleet so often, s'),
-        timeoutSeconds: Whole(10, 1, 120, 'time for one attempt of a delivery, s'),
-        giveUpHours: Whole(24, 1, 720, 'a delivery is tried for so long, hours'),
-        disableAfterHours: Whole(
-          72,
-          1,
-          2160,
-          'a channel to which nothing came through for so long is switched off, hours',
-        ),
-        retentionDays: Whole(90, 1, 3650, 'cleared alerts and done deliveries are kept for so long, days'),
-      },
-      { ...Strict, default: {} },
-    ),
+    notifications: NotificationConfig,
     log: Type.Object(
       {
         level: Type.Union(
@@ -197,8 +178,18 @@ export function parseConfig(document: unknown, origin: string): ServerConfig {
     }
   }
   checkExternalBroker(config, origin);
-  checkSmtp(config, origin);
+  const notificationFault = notificationProblem(config.notifications);
+  if (notificationFault !== null) throw new ConfigError(`${origin}: ${notificationFault}`);
+  checkDatabase(config, origin);
   return config;
+}
+
+function checkDatabase({ database }: ServerConfig, origin: string): void {
+  const { url, urlFile, certFile, keyFile } = database;
+  if (url !== undefined && urlFile !== undefined)
+    throw new ConfigError(`${origin}: database: url and urlFile say the same; name one of them`);
+  if ((certFile === undefined) !== (keyFile === undefined))
+    throw new ConfigError(`${origin}: database: certFile and keyFile belong together; name both or neither`);
 }
 
 function checkExternalBroker({ mqtt: { broker }, mqtts }: ServerConfig, origin: string): void {
@@ -215,16 +206,6 @@ function checkExternalBroker({ mqtt: { broker }, mqtts }: ServerConfig, origin: 
     throw new ConfigError(
       `${origin}: mqtts.publicUrl: is missing; with an external broker say how boards reach it, such as mqtts://broker.example:8883`,
     );
-  }
-}
-
-function checkSmtp({ notifications: { smtp } }: ServerConfig, origin: string): void {
-  if (smtp === undefined) return;
-  if (smtp.plain && !isLoopback(new URL(smtp.url).hostname.replace(/^\[|\]$/g, ''))) {
-    throw new ConfigError(`${origin}: notifications.smtp.plain: "${smtp.url}" is beyond loopback; leave it out`);
-  }
-  if ((smtp.user === undefined) !== (smtp.passwordFile === undefined)) {
-    throw new ConfigError(`${origin}: notifications.smtp: user and passwordFile belong together; name both or neither`);
   }
 }
 
@@ -245,7 +226,7 @@ export async function readConfigFile(path: string): Promise<unknown> {
   }
 }
 
-function isLoopback(host: string): boolean {
+export function isLoopback(host: string): boolean {
   return host === 'localhost' || host === '::1' || /^127\.\d{1,3}\.\d{1,3}\.\d{1,3}$/.test(host);
 }
 

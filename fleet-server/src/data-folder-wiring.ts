@@ -2,6 +2,7 @@ import { access, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { privateFolder, writeAtomic } from './io/atomic-file.js';
 import { lockDataFolder } from './io/data-folder-lock.js';
+import type { Database } from './io/database/database.js';
 import { PgliteDatabase } from './io/database/pglite-database.js';
 import { TokenRepository } from './io/database/token-repository.js';
 import { Authority } from './io/pki/authority.js';
@@ -38,11 +39,18 @@ export interface Initialised {
   offlineKeys: string[];
 }
 
+/** Opens the server's database; `embedded` is the folder of the embedded one. */
+export type OpenDatabase = (embedded: string) => Promise<Database>;
+
+// A lost thread rejects whatever is under way.
+const openEmbedded: OpenDatabase = (embedded) => PgliteDatabase.open(embedded, () => undefined);
+
 /** Makes keys, certificate authority, TUF repository, database, the first operator's token and an enrolment token. An interrupted one may be repeated. */
 export async function initialise(
   directory: string,
   now: Now = () => new Date(),
   trust: TrustOptions = ONLINE_TRUST,
+  open: OpenDatabase = openEmbedded,
 ): Promise<Initialised> {
   await privateFolder(directory);
   const paths = parts(directory);
@@ -58,7 +66,7 @@ export async function initialise(
     await privateFolder(paths.database);
     const adminToken = newSecret('admin');
     const secret = newSecret('enrollment');
-    await withTokens(paths.database, async (tokens) => {
+    await withTokens(paths.database, open, async (tokens) => {
       const at = now();
       await tokens.addApiToken(hashSecret(adminToken), 'first admin', at);
       await tokens.addEnrollmentToken(hashSecret(secret), at, new Date(at.getTime() + 7 * 86_400_000));
@@ -72,12 +80,17 @@ export async function initialise(
 }
 
 /** Makes a further operator's token; the server must not run. */
-export async function createAdminToken(directory: string, name: string, now: Now = () => new Date()): Promise<string> {
+export async function createAdminToken(
+  directory: string,
+  name: string,
+  now: Now = () => new Date(),
+  open: OpenDatabase = openEmbedded,
+): Promise<string> {
   await requireInitialised(directory);
   const lock = await lockDataFolder(directory);
   try {
     const token = newSecret('admin');
-    await withTokens(parts(directory).database, (tokens) => tokens.addApiToken(hashSecret(token), name, now()));
+    await withTokens(parts(directory).database, open, (tokens) => tokens.addApiToken(hashSecret(token), name, now()));
     return token;
   } finally {
     await lock.release();
@@ -100,9 +113,12 @@ export async function requireInitialised(directory: string): Promise<void> {
   );
 }
 
-async function withTokens(directory: string, use: (tokens: TokenRepository) => Promise<void>): Promise<void> {
-  // A lost thread rejects whatever is under way.
-  const database = await PgliteDatabase.open(directory, () => undefined);
+async function withTokens(
+  embedded: string,
+  open: OpenDatabase,
+  use: (tokens: TokenRepository) => Promise<void>,
+): Promise<void> {
+  const database = await open(embedded);
   try {
     await use(new TokenRepository(database));
   } finally {

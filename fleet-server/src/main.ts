@@ -12,7 +12,6 @@ import { CertificateRepository } from './io/database/certificate-repository.js';
 import { DeviceRepository } from './io/database/device-repository.js';
 import { IngestRepository } from './io/database/ingest-repository.js';
 import { LeaseRepository } from './io/database/lease-repository.js';
-import { PgliteDatabase } from './io/database/pglite-database.js';
 import { ReleaseRepository } from './io/database/release-repository.js';
 import { TokenRepository } from './io/database/token-repository.js';
 import { FolderObjectStore } from './io/folder-object-store.js';
@@ -27,6 +26,7 @@ import { AssignmentService } from './services/assignment.js';
 import { DutyRunner } from './services/duties.js';
 import { EnrollmentService } from './services/enrollment.js';
 import { IngestService } from './services/ingest.js';
+import { LabelGuard } from './services/label-guard.js';
 import { Maintenance } from './services/maintenance.js';
 import { ObjectAccess } from './services/object-access.js';
 import { Publication } from './services/publication.js';
@@ -34,6 +34,7 @@ import { RevocationService } from './services/revocation.js';
 import { openPki } from './tls-wiring.js';
 import { openTrust, trustAdministration, trustWatch } from './trust-wiring.js';
 import { wireAccess } from './wiring/access-wiring.js';
+import { openDatabase } from './wiring/database-wiring.js';
 import { wireDevices } from './wiring/device-wiring.js';
 import type { Core, Feature } from './wiring/feature-wiring.js';
 import { wireGates } from './wiring/gates-wiring.js';
@@ -79,14 +80,14 @@ export async function startServer({ config, log, now = systemNow, onFatal }: Ser
     await tuf.renew();
     await upgradeLayout(directory, now());
     const pki = await openPki(paths.pki, config, now());
-    const database = await PgliteDatabase.open(paths.database, onFatal);
+    const database = await openDatabase(config.database, paths.database, { log, onLost: onFatal });
     closers.push(() => database.close());
     const devices = new DeviceRepository(database);
-    const releases = new ReleaseRepository(database);
+    const activity = new ActivityRepository(database);
+    const releases = new ReleaseRepository(database, activity);
     const received = new IngestRepository(database);
     const tokens = new TokenRepository(database);
     const certificates = new CertificateRepository(database);
-    const activity = new ActivityRepository(database);
     const blobs = await FolderObjectStore.open(paths.blobs);
     const pictures = await FolderObjectStore.open(paths.snapshots);
     await devices.markAllOffline();
@@ -112,29 +113,32 @@ export async function startServer({ config, log, now = systemNow, onFatal }: Ser
     };
     const broker: RunningBroker = await openBroker(config, pki, brokerDuties, log, now);
     closers.push(async () => {
+      ingest.stop();
       await broker.close();
       await ingest.idle();
       await revocations.idle();
     });
     const source = {
-      released: () => releases.released(),
+      listed: () => releases.listed(),
       assigned: () => releases.assigned(),
-      certificates: async () => (await releases.certified()).map(defaultCertificate),
+      certificates: async () => (await releases.certifiedByDefault()).map(defaultCertificate),
       desired: (ids?: readonly string[]) => devices.desired(ids),
     };
     const publication: Publication = new Publication(source, blobs, tuf, broker);
     const served = {
-      releasedObject: async (sha256: string) => publication.smallTarget(sha256) ?? releases.releasedObject(sha256),
+      listedObject: async (sha256: string) => publication.smallTarget(sha256) ?? releases.listedObject(sha256),
     };
     const objects = new ObjectAccess(served, blobs, () => performance.now());
-    const assignments = new AssignmentService(devices, releases, publication, now);
+    const labels = new LabelGuard();
+    const assignments = new AssignmentService(devices, releases, publication, labels, activity, now);
     const core: Core = {
       ...{ config, log, now, temporary: paths.temporary, database, devices, releases, received, tokens, certificates },
-      ...{ activity, blobs, pictures, broker, tuf, publication, assignments, ingest, access, revocations },
+      ...{ activity, blobs, pictures, broker, tuf, publication, assignments, labels, ingest, access, revocations },
       wake: (duty) => duties.wake(duty),
     };
+    const registry = wireRegistry(core);
     const features: Feature[] = [
-      wireRegistry(core),
+      registry,
       wireGates(core),
       wireDevices(core),
       wireRollouts(core),

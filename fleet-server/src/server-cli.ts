@@ -5,14 +5,17 @@ import { destination, pino } from 'pino';
 import { brokerConfigCommand } from './broker-config-command.js';
 import { ConfigError, parseConfig, readConfigFile, type ServerConfig } from './config.js';
 import { createAdminToken, DataFolderError, initialise } from './data-folder-wiring.js';
+import { DatabaseError } from './database-error.js';
 import { DataFolderLockedError } from './io/data-folder-lock.js';
 import { AuthorityError } from './io/pki/authority.js';
 import { TufError } from './io/tuf/tuf-error.js';
 import { startServer } from './main.js';
 import { addTufCommands } from './tuf-command.js';
+import { openDatabase } from './wiring/database-wiring.js';
 
 interface InitOptions {
-  data: string;
+  config?: string;
+  data?: string;
   json?: boolean;
   offlineKeys?: string;
   rootKeys: number;
@@ -91,6 +94,10 @@ function explain(error: unknown): never {
     process.stderr.write(`vigie-server: ${error.message}\n`);
     process.exit(2);
   }
+  if (error instanceof DatabaseError) {
+    process.stderr.write(`vigie-server: ${error.message}\n`);
+    process.exit(1);
+  }
   if (error instanceof TufError) {
     process.stderr.write(`vigie-server: ${error.message}\n`);
     process.exit(error.code === 'REQUEST_UNFIT' ? 2 : 1);
@@ -107,6 +114,9 @@ function explain(error: unknown): never {
   process.exit(1);
 }
 
+/** Commands say what went wrong themselves. */
+const quiet = pino({ level: 'silent' });
+
 const program = new Command('vigie-server').description(
   'The fleet server of Vigie: registry, rollouts and what boards report.',
 );
@@ -116,16 +126,20 @@ program
   .description(
     'make keys, certificate authority, database, the first admin token and an enrolment token in a new data folder',
   )
-  .option('--data <dir>', 'data folder', 'vigie-data')
+  .option('--config <file>', 'YAML file: where data folder and database are')
+  .option('--data <dir>', 'data folder (default vigie-data)')
   .option('--root-keys <n>', 'keys of the root of trust', keyCount, 1)
   .option('--root-threshold <n>', 'how many of them must sign', keyCount, 1)
   .option('--targets-keys <n>', 'keys of the publisher, who says what may be installed', keyCount, 1)
   .option('--targets-threshold <n>', 'how many of them must sign', keyCount, 1)
   .option('--offline-keys <dir>', 'write the private keys of both into this folder only; carry it away')
   .option('--json', 'print one JSON document')
-  .action(async ({ data, json, offlineKeys, ...counts }: InitOptions) => {
+  .action(async ({ config, data, json, offlineKeys, ...counts }: InitOptions) => {
     const offlineDirectory = offlineKeys === undefined ? null : resolve(offlineKeys);
-    const made = await initialise(resolve(data), undefined, { ...counts, offlineDirectory });
+    const settings = await loadConfig({ config, data });
+    const open = (embedded: string) =>
+      openDatabase(settings.database, embedded, { log: quiet, onLost: () => undefined });
+    const made = await initialise(settings.data.directory, undefined, { ...counts, offlineDirectory }, open);
     if (json) return void process.stdout.write(`${JSON.stringify(made)}\n`);
     process.stdout.write(
       `Data folder      ${made.dataDirectory}\nAdmin token      ${made.adminToken}\nEnrolment token  ${made.enrollmentToken} (one board, 7 days)\n\n` +
@@ -142,11 +156,15 @@ program
 program
   .command('token')
   .description('make a further admin token; the server must not run')
-  .option('--data <dir>', 'data folder', 'vigie-data')
+  .option('--config <file>', 'YAML file: where data folder and database are')
+  .option('--data <dir>', 'data folder (default vigie-data)')
   .option('--name <name>', 'whose it is', 'admin')
   .option('--json', 'print one JSON document')
-  .action(async ({ data, name, json }: { data: string; name: string; json?: boolean }) => {
-    const adminToken = await createAdminToken(resolve(data), name);
+  .action(async ({ config, data, name, json }: { config?: string; data?: string; name: string; json?: boolean }) => {
+    const settings = await loadConfig({ config, data });
+    const open = (embedded: string) =>
+      openDatabase(settings.database, embedded, { log: quiet, onLost: () => undefined });
+    const adminToken = await createAdminToken(settings.data.directory, name, undefined, open);
     process.stdout.write(json ? `${JSON.stringify({ adminToken })}\n` : `${adminToken}\n`);
   });
 

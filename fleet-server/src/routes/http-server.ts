@@ -11,6 +11,7 @@ import Fastify, {
   type FastifyServerOptions,
 } from 'fastify';
 import type { Logger } from 'pino';
+import { isDatabaseUnavailable } from '../database-error.js';
 import type { PeerCertificate } from '../ports.js';
 import { type Actor, mayActAs, type Role } from '../roles.js';
 import type { Admission } from '../services/access.js';
@@ -208,6 +209,10 @@ function answerError(error: FastifyError, request: FastifyRequest, reply: Fastif
     return sendProblem(reply, 'BODY_TOO_LARGE', `at most ${MAX_JSON_BYTES} bytes`);
   if (error.code === 'FST_ERR_CTP_INVALID_MEDIA_TYPE')
     return sendProblem(reply, 'MEDIA_TYPE_UNSUPPORTED', error.message);
+  if (isDatabaseUnavailable(error)) {
+    log.error({ method: request.method, url: request.url, err: error.message }, 'the database is not available');
+    return sendProblem(reply, 'DATABASE_UNAVAILABLE', 'the database is not available; try again in a few seconds');
+  }
   const status = error.statusCode ?? 500;
   if (status >= 400 && status < 500) return sendProblem(reply, 'REQUEST_INVALID', error.message);
   log.error({ method: request.method, url: request.url, err: error }, 'request failed');

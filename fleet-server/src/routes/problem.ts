@@ -31,6 +31,13 @@ export const PROBLEMS = {
   REGISTRY_FULL: [409, 'The registry is full'],
   UPLOAD_TOO_LARGE: [413, 'The package is too large'],
   BODY_TOO_LARGE: [413, 'The body is too large'],
+  UPLOAD_UNKNOWN: [404, 'There is no such upload'],
+  UPLOAD_ELSEWHERE: [409, 'Another replica holds the upload'],
+  UPLOAD_OFFSET_WRONG: [409, 'The offset is not where the bytes end'],
+  UPLOAD_CLOSED: [409, 'The upload takes no more bytes'],
+  UPLOAD_CORRUPT: [422, 'The bytes are not the announced ones'],
+  UPLOADS_FULL: [429, 'Too many uploads are open'],
+  LABELS_MISSING: [409, 'The release lacks labels that boards need'],
   UPLOAD_CUT: [400, 'The upload was cut'],
   RANGE_IMPOSSIBLE: [416, 'The range lies beyond the object'],
   MEDIA_TYPE_UNSUPPORTED: [415, 'The media type is not supported here'],
@@ -42,6 +49,7 @@ export const PROBLEMS = {
   VERIFICATION_OUT_OF_MEMORY: [422, 'The model takes too much memory'],
   VERIFICATION_CRASHED: [422, 'The model crashed its test'],
   ALERT_RULE_INVALID: [422, 'The alert rule makes no sense'],
+  DATABASE_UNAVAILABLE: [503, 'The database is not available'],
   SERVER_BUSY: [503, 'The server is busy'],
   INTERNAL: [500, 'The server failed'],
 } as const satisfies Record<string, readonly [number, string]>;
@@ -67,7 +75,7 @@ export function sendProblem(
 ): FastifyReply {
   const [status, title] = PROBLEMS[code];
   if (code === 'UNAUTHORIZED') reply.header('www-authenticate', 'Bearer realm="vigie"');
-  if (code === 'SERVER_BUSY') reply.header('retry-after', '5');
+  if (status === 503) reply.header('retry-after', '5');
   return reply
     .code(status)
     .type('application/problem+json')

@@ -13,6 +13,7 @@ import type { AccessService } from '../services/access.js';
 import type { AssignmentService } from '../services/assignment.js';
 import type { Duty } from '../services/duties.js';
 import type { IngestService } from '../services/ingest.js';
+import type { LabelGuard } from '../services/label-guard.js';
 import type { Publication } from '../services/publication.js';
 import type { RevocationService } from '../services/revocation.js';
 
@@ -36,6 +37,7 @@ export interface Core {
   tuf: TargetRepository;
   publication: Publication;
   assignments: AssignmentService;
+  labels: LabelGuard;
   ingest: IngestService;
   access: AccessService;
   revocations: RevocationService;

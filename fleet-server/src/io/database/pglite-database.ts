@@ -2,11 +2,13 @@ import { fileURLToPath } from 'node:url';
 import { Worker } from 'node:worker_threads';
 import { drizzle, type PgRemoteDatabase } from 'drizzle-orm/pg-proxy';
 import { migrate } from 'drizzle-orm/pg-proxy/migrator';
-import { type Database, DatabaseError, type Query } from './database.js';
+import { DatabaseError } from '../../database-error.js';
+import type { Database, Query } from './database.js';
 import type { DatabaseReply, Statement, UnsentRequest } from './pglite-messages.js';
 
 /** Drizzle over PGlite in a worker thread. */
 export class PgliteDatabase implements Database {
+  readonly engine = 'pglite';
   readonly drizzle: PgRemoteDatabase;
   readonly #worker: Worker;
   readonly #waiting = new Map<number, { resolve: (value: unknown) => void; reject: (error: Error) => void }>();
