@@ -6,6 +6,7 @@ describe('parseConfig', () => {
     expect(parseConfig(undefined, 'x')).toEqual({
       data: { directory: 'vigie-data' },
       database: { connections: 10, startupSeconds: 60, statementTimeoutSeconds: 30 },
+      objects: { region: 'us-east-1' },
       http: { host: '127.0.0.1', port: 8080 },
       https: { host: '127.0.0.1', port: 8443 },
       mqtt: { host: '127.0.0.1', port: 1883, maxConnections: 1000 },

@@ -14,7 +14,6 @@ import { IngestRepository } from './io/database/ingest-repository.js';
 import { LeaseRepository } from './io/database/lease-repository.js';
 import { ReleaseRepository } from './io/database/release-repository.js';
 import { TokenRepository } from './io/database/token-repository.js';
-import { FolderObjectStore } from './io/folder-object-store.js';
 import type { Now } from './ports.js';
 import { defaultCertificate } from './registry/certification.js';
 import { enrollmentRoutes } from './routes/enrollment-routes.js';
@@ -39,6 +38,7 @@ import { wireDevices } from './wiring/device-wiring.js';
 import type { Core, Feature } from './wiring/feature-wiring.js';
 import { wireGates } from './wiring/gates-wiring.js';
 import { wireNotifications } from './wiring/notification-wiring.js';
+import { openObjects } from './wiring/object-wiring.js';
 import { wireRegistry } from './wiring/registry-wiring.js';
 import { wireRollouts } from './wiring/rollout-wiring.js';
 
@@ -88,8 +88,7 @@ export async function startServer({ config, log, now = systemNow, onFatal }: Ser
     const received = new IngestRepository(database);
     const tokens = new TokenRepository(database);
     const certificates = new CertificateRepository(database);
-    const blobs = await FolderObjectStore.open(paths.blobs);
-    const pictures = await FolderObjectStore.open(paths.snapshots);
+    const { blobs, pictures } = await openObjects(config.objects, paths);
     await devices.markAllOffline();
 
     let ports = { https: 0, plain: 0, secure: 0 };
@@ -137,12 +136,13 @@ export async function startServer({ config, log, now = systemNow, onFatal }: Ser
       wake: (duty) => duties.wake(duty),
     };
     const registry = wireRegistry(core);
+    const surface = wireAccess(core);
     const features: Feature[] = [
       registry,
       wireGates(core),
       wireDevices(core),
       wireRollouts(core),
-      wireAccess(core),
+      surface,
       await wireNotifications(core),
     ];
     for (const feature of features) closers.push(async () => feature.close?.());
@@ -161,12 +161,12 @@ export async function startServer({ config, log, now = systemNow, onFatal }: Ser
         log,
         version,
         tls,
-        operator: (token) => access.operator(token),
+        protect: (scope, secure) => surface.protect(scope, secure),
         api: (scope) => {
           trustRoutes(scope, trustAdministration(tuf, publication));
           enrollmentRoutes(scope, enrollment);
           objectRoutes(scope, objects, tls === null ? {} : { device: true });
-          for (const feature of features) feature.routes?.(scope);
+          for (const feature of features) feature.routes?.(scope, { tls: tls !== null });
         },
         open: (scope) => {
           tufFileRoutes(scope, () => tuf.metadata());

@@ -36,6 +36,17 @@ export class ObjectMissingError extends Error {
   readonly code = 'OBJECT_MISSING';
 }
 
+/** The object store did not do as it was asked: it cannot be reached or cannot work now, or it refuses this server. */
+export class ObjectStoreError extends Error {
+  constructor(
+    readonly code: 'OBJECT_STORE_UNAVAILABLE' | 'OBJECT_STORE_REFUSED',
+    message: string,
+    options?: ErrorOptions,
+  ) {
+    super(message, options);
+  }
+}
+
 export interface PublishOptions {
   qos: 0 | 1;
   retain: boolean;

@@ -8,7 +8,7 @@ interface Happened {
 }
 
 /** Ends of a rollout, or pauses, that somebody should look at. */
-const STOPPED = new Set(['paused', 'aborted', 'failed', 'rolling-back', 'rolled-back']);
+const STOPPED = new Set(['paused', 'aborted', 'failed', 'expired', 'turning-back', 'turned-back']);
 
 /** What an entry of the activity log says to alert rules; null: nothing. */
 export function observeActivity({
@@ -43,4 +43,8 @@ export function observeActivity({
   }
 }
 
-const reason = (body: Record<string, unknown>) => (typeof body.reason === 'string' ? `: ${body.reason}` : '');
+function reason({ reason, why, text }: Record<string, unknown>): string {
+  const said = reason ?? why ?? text;
+  if (Array.isArray(said)) return said.length === 0 ? '' : `: ${said.slice(0, 5).join('; ')}`.slice(0, 500);
+  return typeof said === 'string' ? `: ${said}`.slice(0, 500) : '';
+}

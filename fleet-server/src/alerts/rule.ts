@@ -70,6 +70,9 @@ export const RULE_KINDS = {
 } as const satisfies Record<string, RuleKindSpec>;
 export type RuleKind = keyof typeof RULE_KINDS;
 
+/** Of these nothing says that they are over: they are when somebody has seen them. */
+export const ENDED_BY_ACKNOWLEDGEMENT: readonly RuleKind[] = ['gate-failed', 'rollout-paused'];
+
 export const RuleName = Type.String({
   pattern: '^[a-z0-9][a-z0-9-]{0,62}$',
   description: 'lower-case letters, digits and hyphens',

@@ -6,6 +6,9 @@ export const ACTIVITY_KINDS = [
   'device.changed',
   'device.revoked',
   'device.reported',
+  'device.approved',
+  'device.decommissioned',
+  'command.answered',
   'device.alert',
   'release.uploaded',
   'release.changed',
@@ -25,5 +28,7 @@ export const ACTIVITY_KINDS = [
   'alert.cleared',
   'drift.found',
   'channel.disabled',
+  'drift.cleared',
+  'retrain.wanted',
 ] as const;
 export type ActivityKind = (typeof ACTIVITY_KINDS)[number];

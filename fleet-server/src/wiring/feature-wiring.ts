@@ -47,8 +47,8 @@ export interface Core {
 
 /** One area of the server: its routes, and what it does by itself. */
 export interface Feature {
-  /** Under `/api/v1`, on every listener. */
-  routes?(app: FastifyInstance): void;
+  /** Under `/api/v1`, on every listener; `tls`: this one has TLS. */
+  routes?(app: FastifyInstance, listener: { tls: boolean }): void;
   /** Outside `/api/v1`, for everybody. */
   open?(app: FastifyInstance): void;
   /** Its part of `/health`. */

@@ -1,7 +1,7 @@
 import { and, desc, eq, inArray, lt, ne, sql } from 'drizzle-orm';
 import type { AlertChange, OpenAlert } from '../../alerts/decide.js';
 import type { NoticeKind } from '../../alerts/notice.js';
-import type { Rule } from '../../alerts/rule.js';
+import { ENDED_BY_ACKNOWLEDGEMENT, type Rule } from '../../alerts/rule.js';
 import type { Database, Query } from './database.js';
 import { rawQuery } from './raw-query.js';
 import { alertRules, alerts } from './schema/notifications.js';
@@ -179,9 +179,15 @@ export class AlertRepository {
 
   /** The first word counts: a second one changes nothing. Returns the alert, or null when there is none. */
   async acknowledge(id: number, by: string, note: string | null, now: Date): Promise<AlertRow | null> {
+    const ends = sql`(kind in (select jsonb_array_elements_text(${JSON.stringify(ENDED_BY_ACKNOWLEDGEMENT)}::jsonb)))`;
     await this.#database.drizzle
       .update(alerts)
-      .set({ acknowledgedAt: now, acknowledgedBy: by, acknowledgedNote: note })
+      .set({
+        ...{ acknowledgedAt: now, acknowledgedBy: by, acknowledgedNote: note },
+        state: sql`case when ${ends} then 'cleared' else state end`,
+        clearedAt: sql`case when ${ends} and state = 'raised' then ${now.toISOString()}::timestamptz else cleared_at end`,
+        clearedNoticed: sql`cleared_noticed or ${ends}`,
+      })
       .where(
         and(eq(alerts.id, id), inArray(alerts.state, ['raised', 'cleared']), sql`${alerts.acknowledgedAt} is null`),
       );
