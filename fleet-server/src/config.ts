@@ -5,6 +5,7 @@ import { parse } from 'yaml';
 import { AccessConfig } from './config-access.js';
 import { GatesConfig } from './config-gates.js';
 import { RegistryConfig } from './config-registry.js';
+import { NotificationConfig, notificationProblem } from './notification-config.js';
 
 const Strict = { additionalProperties: false } as const;
 const Url = (protocols: string, description: string) =>
@@ -170,6 +171,7 @@ export const ServerConfig = Type.Object(
       },
       { ...Strict, default: {} },
     ),
+    notifications: NotificationConfig,
     log: Type.Object(
       {
         level: Type.Union(
@@ -207,6 +209,8 @@ export function parseConfig(document: unknown, origin: string): ServerConfig {
     }
   }
   checkExternalBroker(config, origin);
+  const notificationFault = notificationProblem(config.notifications);
+  if (notificationFault !== null) throw new ConfigError(`${origin}: ${notificationFault}`);
   checkDatabase(config, origin);
   checkObjects(config, origin);
   return config;

@@ -146,7 +146,7 @@ export async function startServer({ config, log, now = systemNow, onFatal }: Ser
       wireDevices(core),
       wireRollouts(core),
       surface,
-      wireNotifications(core),
+      await wireNotifications(core),
     ];
     for (const feature of features) closers.push(async () => feature.close?.());
     const duties = new DutyRunner(

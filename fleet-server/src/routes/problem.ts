@@ -59,6 +59,7 @@ export const PROBLEMS = {
   VERIFICATION_TIMEOUT: [422, 'The model takes too long'],
   VERIFICATION_OUT_OF_MEMORY: [422, 'The model takes too much memory'],
   VERIFICATION_CRASHED: [422, 'The model crashed its test'],
+  ALERT_RULE_INVALID: [422, 'The alert rule makes no sense'],
   DATABASE_UNAVAILABLE: [503, 'The database is not available'],
   BENCHMARK_UNKNOWN: [404, 'There is no such benchmark result'],
   BENCHMARK_RELEASE_MISMATCH: [409, 'Another package was measured'],

@@ -30,6 +30,7 @@ export const ACTIVITY_KINDS = [
   'alert.raised',
   'alert.cleared',
   'drift.found',
+  'channel.disabled',
   'drift.cleared',
   'retrain.wanted',
 ] as const;
