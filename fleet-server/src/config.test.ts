@@ -6,12 +6,17 @@ describe('parseConfig', () => {
     expect(parseConfig(undefined, 'x')).toEqual({
       data: { directory: 'vigie-data' },
       database: { connections: 10, startupSeconds: 60, statementTimeoutSeconds: 30 },
+      objects: { region: 'us-east-1' },
       http: { host: '127.0.0.1', port: 8080 },
       https: { host: '127.0.0.1', port: 8443 },
       mqtt: { host: '127.0.0.1', port: 1883, maxConnections: 1000 },
       mqtts: { host: '127.0.0.1', port: 8883, maxConnections: 20_000 },
       tls: { names: [], deviceDays: 365, renewalGraceDays: 30 },
-      upload: { maxBytes: 268_435_456, verifyTimeoutSeconds: 120, verifyMemoryMiB: 1536 },
+      registry: { policy: 'default', garbageGraceHours: 24 },
+      upload: {
+        ...{ maxBytes: 268_435_456, verifyTimeoutSeconds: 120, verifyMemoryMiB: 1536 },
+        ...{ maxOpen: 16, expiryHours: 24 },
+      },
       retention: { reports: 200, telemetry: 2000, events: 10_000, replies: 200, snapshots: 500 },
       log: { level: 'info' },
     });

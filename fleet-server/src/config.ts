@@ -2,6 +2,8 @@ import { readFile } from 'node:fs/promises';
 import { type Static, type TSchema, Type } from '@sinclair/typebox';
 import { Value } from '@sinclair/typebox/value';
 import { parse } from 'yaml';
+import { AccessConfig } from './config-access.js';
+import { RegistryConfig } from './config-registry.js';
 
 const Strict = { additionalProperties: false } as const;
 const Url = (protocols: string, description: string) =>
@@ -56,6 +58,32 @@ const DatabaseConfig = Type.Object(
   { ...Strict, default: {}, description: 'in place of the embedded database' },
 );
 
+const ObjectsConfig = Type.Object(
+  {
+    url: Type.Optional(
+      Type.String({
+        pattern: '^s3://[a-z0-9][a-z0-9.-]{1,61}[a-z0-9](/[A-Za-z0-9._/-]*)?$',
+        maxLength: 500,
+        description:
+          'bucket of an S3-compatible store and what stands in front of each name, such as s3://bucket/vigie',
+      }),
+    ),
+    endpoint: Type.Optional(
+      Type.String({
+        pattern: '^https?://[^\\s/@]+/?$',
+        maxLength: 500,
+        description: "address of the store, such as https://minio.example:9000; Amazon's when absent",
+      }),
+    ),
+    region: Type.String({ default: 'us-east-1', pattern: '^[a-z0-9-]{1,40}$', description: 'region of the bucket' }),
+    credentialsFile: File(
+      'file with aws_access_key_id and aws_secret_access_key; else AWS_ACCESS_KEY_ID and so on count',
+    ),
+    caFile: File("authority of the store's certificate, PEM; those of the system when absent"),
+  },
+  { ...Strict, default: {}, description: 'in place of folders for files of releases and pictures' },
+);
+
 /** `vigie-server run --config FILE`: one schema with default, range and unit of each field; unknown keys are refused. */
 export const ServerConfig = Type.Object(
   {
@@ -71,6 +99,7 @@ export const ServerConfig = Type.Object(
       { ...Strict, default: {} },
     ),
     database: DatabaseConfig,
+    objects: ObjectsConfig,
     http: Type.Object(
       {
         host: Host('address the API listens on without TLS; loopback only'),
@@ -117,10 +146,14 @@ export const ServerConfig = Type.Object(
       },
       { ...Strict, default: {} },
     ),
+    access: AccessConfig,
+    registry: RegistryConfig,
     upload: Type.Object(
       {
         maxBytes: Whole(268_435_456, 1024, 1_073_741_824, 'largest package, bytes'),
         verifyTimeoutSeconds: Whole(120, 1, 3600, 'time for load and golden test, s'),
+        maxOpen: Whole(16, 1, 1000, 'resumable uploads open at the same time; each may take maxBytes of the disk'),
+        expiryHours: Whole(24, 1, 720, 'a resumable upload that gets no more bytes is dropped after this, h'),
         verifyMemoryMiB: Whole(1536, 128, 65_536, 'resident memory of load and golden test, MiB'),
       },
       { ...Strict, default: {} },
@@ -173,6 +206,7 @@ export function parseConfig(document: unknown, origin: string): ServerConfig {
   }
   checkExternalBroker(config, origin);
   checkDatabase(config, origin);
+  checkObjects(config, origin);
   return config;
 }
 
@@ -182,6 +216,17 @@ function checkDatabase({ database }: ServerConfig, origin: string): void {
     throw new ConfigError(`${origin}: database: url and urlFile say the same; name one of them`);
   if ((certFile === undefined) !== (keyFile === undefined))
     throw new ConfigError(`${origin}: database: certFile and keyFile belong together; name both or neither`);
+}
+
+function checkObjects({ objects: { url, endpoint } }: ServerConfig, origin: string): void {
+  if (endpoint === undefined) return;
+  if (url === undefined)
+    throw new ConfigError(`${origin}: objects.url: is missing; name the bucket, such as s3://vigie`);
+  const { protocol, hostname } = new URL(endpoint);
+  if (protocol === 'http:' && !isLoopback(hostname.replace(/^\[|\]$/g, '')))
+    throw new ConfigError(
+      `${origin}: objects.endpoint: "${endpoint}" is beyond loopback and without TLS; use https://`,
+    );
 }
 
 function checkExternalBroker({ mqtt: { broker }, mqtts }: ServerConfig, origin: string): void {

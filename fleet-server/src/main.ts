@@ -14,7 +14,6 @@ import { IngestRepository } from './io/database/ingest-repository.js';
 import { LeaseRepository } from './io/database/lease-repository.js';
 import { ReleaseRepository } from './io/database/release-repository.js';
 import { TokenRepository } from './io/database/token-repository.js';
-import { FolderObjectStore } from './io/folder-object-store.js';
 import type { Now } from './ports.js';
 import { defaultCertificate } from './registry/certification.js';
 import { enrollmentRoutes } from './routes/enrollment-routes.js';
@@ -26,6 +25,7 @@ import { AssignmentService } from './services/assignment.js';
 import { DutyRunner } from './services/duties.js';
 import { EnrollmentService } from './services/enrollment.js';
 import { IngestService } from './services/ingest.js';
+import { LabelGuard } from './services/label-guard.js';
 import { Maintenance } from './services/maintenance.js';
 import { ObjectAccess } from './services/object-access.js';
 import { Publication } from './services/publication.js';
@@ -38,6 +38,7 @@ import { wireDevices } from './wiring/device-wiring.js';
 import type { Core, Feature } from './wiring/feature-wiring.js';
 import { wireGates } from './wiring/gates-wiring.js';
 import { wireNotifications } from './wiring/notification-wiring.js';
+import { openObjects } from './wiring/object-wiring.js';
 import { wireRegistry } from './wiring/registry-wiring.js';
 import { wireRollouts } from './wiring/rollout-wiring.js';
 
@@ -82,13 +83,12 @@ export async function startServer({ config, log, now = systemNow, onFatal }: Ser
     const database = await openDatabase(config.database, paths.database, { log, onLost: onFatal });
     closers.push(() => database.close());
     const devices = new DeviceRepository(database);
-    const releases = new ReleaseRepository(database);
+    const activity = new ActivityRepository(database);
+    const releases = new ReleaseRepository(database, activity);
     const received = new IngestRepository(database);
     const tokens = new TokenRepository(database);
     const certificates = new CertificateRepository(database);
-    const activity = new ActivityRepository(database);
-    const blobs = await FolderObjectStore.open(paths.blobs);
-    const pictures = await FolderObjectStore.open(paths.snapshots);
+    const { blobs, pictures } = await openObjects(config.objects, paths);
     await devices.markAllOffline();
 
     let ports = { https: 0, plain: 0, secure: 0 };
@@ -112,33 +112,37 @@ export async function startServer({ config, log, now = systemNow, onFatal }: Ser
     };
     const broker: RunningBroker = await openBroker(config, pki, brokerDuties, log, now);
     closers.push(async () => {
+      ingest.stop();
       await broker.close();
       await ingest.idle();
       await revocations.idle();
     });
     const source = {
-      released: () => releases.released(),
+      listed: () => releases.listed(),
       assigned: () => releases.assigned(),
-      certificates: async () => (await releases.certified()).map(defaultCertificate),
+      certificates: async () => (await releases.certifiedByDefault()).map(defaultCertificate),
       desired: (ids?: readonly string[]) => devices.desired(ids),
     };
     const publication: Publication = new Publication(source, blobs, tuf, broker);
     const served = {
-      releasedObject: async (sha256: string) => publication.smallTarget(sha256) ?? releases.releasedObject(sha256),
+      listedObject: async (sha256: string) => publication.smallTarget(sha256) ?? releases.listedObject(sha256),
     };
     const objects = new ObjectAccess(served, blobs, () => performance.now());
-    const assignments = new AssignmentService(devices, releases, publication, now);
+    const labels = new LabelGuard();
+    const assignments = new AssignmentService(devices, releases, publication, labels, activity, now);
     const core: Core = {
       ...{ config, log, now, temporary: paths.temporary, database, devices, releases, received, tokens, certificates },
-      ...{ activity, blobs, pictures, broker, tuf, publication, assignments, ingest, access, revocations },
+      ...{ activity, blobs, pictures, broker, tuf, publication, assignments, labels, ingest, access, revocations },
       wake: (duty) => duties.wake(duty),
     };
+    const registry = wireRegistry(core);
+    const surface = wireAccess(core);
     const features: Feature[] = [
-      wireRegistry(core),
+      registry,
       wireGates(core),
       wireDevices(core),
       wireRollouts(core),
-      wireAccess(core),
+      surface,
       wireNotifications(core),
     ];
     for (const feature of features) closers.push(async () => feature.close?.());
@@ -157,12 +161,12 @@ export async function startServer({ config, log, now = systemNow, onFatal }: Ser
         log,
         version,
         tls,
-        operator: (token) => access.operator(token),
+        protect: (scope, secure) => surface.protect(scope, secure),
         api: (scope) => {
           trustRoutes(scope, trustAdministration(tuf, publication));
           enrollmentRoutes(scope, enrollment);
           objectRoutes(scope, objects, tls === null ? {} : { device: true });
-          for (const feature of features) feature.routes?.(scope);
+          for (const feature of features) feature.routes?.(scope, { tls: tls !== null });
         },
         open: (scope) => {
           tufFileRoutes(scope, () => tuf.metadata());

@@ -9,7 +9,7 @@ export type Now = () => Date;
 
 /** Bytes under the name of their SHA-256. */
 export interface ObjectStore {
-  /** Stores a stream; nothing remains unless it hashes to `sha256`. An object that exists is not written again. */
+  /** Stores a stream; nothing remains unless it hashes to `sha256`. An object that exists is not written again, but counts as new. */
   put(sha256: string, bytes: Readable | Buffer): Promise<void>;
   /** Throws ObjectMissingError. */
   get(sha256: string): Promise<Buffer>;
@@ -18,11 +18,33 @@ export interface ObjectStore {
   /** Yields these parts of an object, bytes; one that reaches past its end comes shorter. */
   pieces(sha256: string, places: readonly { offset: number; length: number }[]): AsyncIterable<Buffer>;
   delete(sha256: string): Promise<void>;
+  /** Every object, in no order. What comes or goes meanwhile may or may not be among them. */
+  list(): AsyncIterable<StoredObject>;
+  /** Deletes an object unless it was put, or put again, since `before`. Returns whether it deleted it. */
+  collect(sha256: string, before: Date): Promise<boolean>;
+}
+
+export interface StoredObject {
+  sha256: string;
+  bytes: number;
+  /** Last time that it was put, also where its bytes were there already. */
+  putAt: Date;
 }
 
 /** An object that the database names and the store does not hold. */
 export class ObjectMissingError extends Error {
   readonly code = 'OBJECT_MISSING';
+}
+
+/** The object store did not do as it was asked: it cannot be reached or cannot work now, or it refuses this server. */
+export class ObjectStoreError extends Error {
+  constructor(
+    readonly code: 'OBJECT_STORE_UNAVAILABLE' | 'OBJECT_STORE_REFUSED',
+    message: string,
+    options?: ErrorOptions,
+  ) {
+    super(message, options);
+  }
 }
 
 export interface PublishOptions {

@@ -16,6 +16,19 @@ export interface Actor {
   /** As the audit log names it: a user's or a token's name. */
   name: string;
   role: Role;
+  /** Who answers for it: the user, or for a token the one who made it. Two persons means two of these. */
+  person?: string;
+}
+
+/** What a request showed to prove who asks. */
+export interface Credential {
+  kind: 'token' | 'session';
+  /** Names it in the audit log; says nothing that would let anybody in. */
+  id: string;
+  actor: Actor;
+  expiresAt: Date | null;
+  /** What the client showed. Never stored, never logged. */
+  secret: string;
 }
 
 export function mayActAs(actor: Actor, wanted: Role): boolean {

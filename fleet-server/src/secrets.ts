@@ -1,8 +1,8 @@
 import { createHash, randomBytes } from 'node:crypto';
 
 /** What a secret is for; its prefix tells a reader of a leaked one what to revoke. */
-export type SecretKind = 'admin' | 'enrollment';
-const PREFIX: Record<SecretKind, string> = { admin: 'vga_', enrollment: 'vge_' };
+export type SecretKind = 'admin' | 'api' | 'session' | 'enrollment';
+const PREFIX: Record<SecretKind, string> = { admin: 'vga_', api: 'vgt_', session: 'vgs_', enrollment: 'vge_' };
 
 /** A new secret of 256 random bits. */
 export function newSecret(kind: SecretKind): string {

@@ -8,6 +8,7 @@ import { createAdminToken, DataFolderError, initialise } from './data-folder-wir
 import { DatabaseError } from './database-error.js';
 import { DataFolderLockedError } from './io/data-folder-lock.js';
 import { AuthorityError } from './io/pki/authority.js';
+import { S3CredentialsError } from './io/s3-credentials.js';
 import { TufError } from './io/tuf/tuf-error.js';
 import { startServer } from './main.js';
 import { addTufCommands } from './tuf-command.js';
@@ -89,7 +90,7 @@ async function run(options: RunOptions): Promise<void> {
 
 /** One line for what the user can set right; a stack only for what is ours. Exit 2: wrong use; 1: failed. */
 function explain(error: unknown): never {
-  const expected = [ConfigError, DataFolderError, DataFolderLockedError, AuthorityError];
+  const expected = [S3CredentialsError, ConfigError, DataFolderError, DataFolderLockedError, AuthorityError];
   if (error instanceof Error && expected.some((kind) => error instanceof kind)) {
     process.stderr.write(`vigie-server: ${error.message}\n`);
     process.exit(2);

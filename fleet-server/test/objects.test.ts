@@ -135,7 +135,7 @@ describe('objects by HTTP', () => {
   it('are gone with their release', async () => {
     const { name, version } = descriptor;
     expect((await api.call('POST', `/api/v1/releases/${name}/${version}/withdraw`)).status).toBe(200);
-    const fresh = new ObjectAccess({ releasedObject: async () => null }, {} as never, () => 0);
+    const fresh = new ObjectAccess({ listedObject: async () => null }, {} as never, () => 0);
     expect(await fresh.sizeOf(sha256(model))).toBeNull();
     const labels = descriptor.files.find(({ path }) => path === 'labels.txt')!;
     const deadline = performance.now() + 15_000;
@@ -147,7 +147,7 @@ describe('objects by HTTP', () => {
 describe('ObjectAccess', () => {
   it('takes a bounded number of readers, and of each board', async () => {
     const store = { read: async () => Readable.from([]) } as never;
-    const access = new ObjectAccess({ releasedObject: async () => 1 }, store, () => 0, { all: 3, each: 2 });
+    const access = new ObjectAccess({ listedObject: async () => 1 }, store, () => 0, { all: 3, each: 2 });
     const first = access.enter('a');
     expect(first.ok && access.enter('a').ok).toBe(true);
     expect(access.enter('a').ok).toBe(false);
@@ -164,7 +164,7 @@ describe('ObjectAccess', () => {
   it('believes what it knows for seconds only', async () => {
     let size: number | null = 10;
     let now = 0;
-    const access = new ObjectAccess({ releasedObject: async () => size }, {} as never, () => now);
+    const access = new ObjectAccess({ listedObject: async () => size }, {} as never, () => now);
     expect(await access.sizeOf('x')).toBe(10);
     size = null;
     expect(await access.sizeOf('x')).toBe(10);

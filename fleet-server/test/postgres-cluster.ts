@@ -15,6 +15,8 @@ const DEBIAN = '/usr/lib/postgresql';
 export class PostgresCluster {
   #server: ChildProcess | null = null;
   #log = '';
+  /** Name of the database that was made last. */
+  newest = '';
 
   private constructor(
     readonly folder: string,
@@ -46,6 +48,7 @@ export class PostgresCluster {
   async createDatabase(): Promise<string> {
     const name = `vigie_${randomBytes(6).toString('hex')}`;
     await this.query('postgres', `create database ${name}`);
+    this.newest = name;
     return this.url(name);
   }
 

@@ -11,6 +11,7 @@ import { parseConfig, type ServerConfig } from '@vigie/fleet-server/config';
 import { type Initialised, initialise } from '@vigie/fleet-server/data-folder-wiring';
 import { ECDSA, newKeyPair, pem, privateKeyPem, x509 } from '@vigie/fleet-server/io/pki/x509-library';
 import { type RunningServer, startServer } from '@vigie/fleet-server/main';
+import { openDatabase } from '@vigie/fleet-server/wiring/database-wiring';
 import { packDirectory } from '@vigie/models/package/archive';
 import type { DeviceCertificate, EnrollResponse, Reported } from '@vigie/protocol';
 import mqtt, { type MqttClient } from 'mqtt';
@@ -183,6 +184,14 @@ export async function dataFolder(): Promise<Initialised> {
   const directory = join(await temporaryFolder(), 'data');
   await cp(made.dataDirectory, directory, { recursive: true });
   return { ...made, dataDirectory: directory };
+}
+
+/** A new data folder, and the first tokens in the database that these settings name. */
+export async function initialised(changes: Record<string, unknown>): Promise<Initialised> {
+  const directory = join(await temporaryFolder(), 'data');
+  const { database } = configOf(directory, changes);
+  const host = { log: pino({ level: 'silent' }), onLost: () => undefined, environment: {} };
+  return initialise(directory, undefined, undefined, (embedded) => openDatabase(database, embedded, host));
 }
 
 export async function dropTemplate(): Promise<void> {

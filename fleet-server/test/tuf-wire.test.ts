@@ -71,6 +71,12 @@ class Objects implements ObjectStore {
   async delete(name: string): Promise<void> {
     this.held.delete(name);
   }
+
+  async *list(): AsyncIterable<never> {}
+
+  async collect(): Promise<boolean> {
+    return false;
+  }
 }
 
 const desired: Desired = {
@@ -120,7 +126,7 @@ beforeEach(async () => {
   released = [];
   assigned = [];
   const source = {
-    released: async () => released,
+    listed: async () => released,
     assigned: async () => assigned,
     certificates: async () => released.map(certificate),
     desired: async () => [desired],

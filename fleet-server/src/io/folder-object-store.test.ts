@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto';
-import { mkdtemp, readdir, rm, stat, writeFile } from 'node:fs/promises';
+import { mkdtemp, readdir, rename, rm, stat, utimes, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { Readable } from 'node:stream';
@@ -54,5 +54,51 @@ describe('FolderObjectStore', () => {
     await writeFile(join(root, 'incoming', 'half'), 'x');
     await FolderObjectStore.open(root);
     expect(await readdir(join(root, 'incoming'))).toEqual([]);
+  });
+});
+
+describe('collection', () => {
+  const old = new Date('2026-01-01T00:00:00.000Z');
+  const before = new Date('2026-02-01T00:00:00.000Z');
+  const aged = async (store: FolderObjectStore, text: string) => {
+    const bytes = Buffer.from(text);
+    await store.put(sha(bytes), bytes);
+    await utimes(join(root, sha(bytes).slice(0, 2), sha(bytes)), old, old);
+    return sha(bytes);
+  };
+  const listed = async (store: FolderObjectStore) => {
+    const found: string[] = [];
+    for await (const { sha256 } of store.list()) found.push(sha256);
+    return found.sort();
+  };
+
+  it('deletes what was not put since, also where its bytes were there already', async () => {
+    const store = await FolderObjectStore.open(root);
+    const gone = await aged(store, 'gone');
+    const again = await aged(store, 'again');
+    await store.put(again, Buffer.from('again'));
+    expect(await listed(store)).toEqual([gone, again].sort());
+    expect([await store.collect(gone, before), await store.collect(again, before)]).toEqual([true, false]);
+    expect(await store.collect(gone, before), 'once').toBe(false);
+    expect(await listed(store)).toEqual([again]);
+    await expect(store.get(gone)).rejects.toMatchObject({ code: 'OBJECT_MISSING' });
+  });
+
+  it('never loses an object that is put at the same moment', async () => {
+    const store = await FolderObjectStore.open(root);
+    for (let round = 0; round < 200; round++) {
+      const text = `object ${round}`;
+      const name = await aged(store, text);
+      await Promise.all([store.collect(name, before), store.put(name, Buffer.from(text))]);
+      expect((await store.get(name)).toString(), `round ${round}`).toBe(text);
+    }
+    expect(await readdir(join(root, 'incoming'))).toEqual([]);
+  });
+
+  it('gives back what a crash left aside', async () => {
+    const store = await FolderObjectStore.open(root);
+    const name = await aged(store, 'wanted');
+    await rename(join(root, name.slice(0, 2), name), join(root, 'incoming', `${name}.0011`));
+    expect((await (await FolderObjectStore.open(root)).get(name)).toString()).toBe('wanted');
   });
 });

@@ -1,8 +1,9 @@
 import { createHash, randomBytes } from 'node:crypto';
-import { access, open, readdir, readFile, rename, rm } from 'node:fs/promises';
+import type { Stats } from 'node:fs';
+import { open, readdir, readFile, rename, rm, stat, utimes } from 'node:fs/promises';
 import { join } from 'node:path';
 import { Readable } from 'node:stream';
-import { ObjectMissingError, type ObjectStore } from '../ports.js';
+import { ObjectMissingError, type ObjectStore, type StoredObject } from '../ports.js';
 import { privateFolder, syncFolder } from './atomic-file.js';
 
 const SHA256 = /^[0-9a-f]{64}$/;
@@ -21,13 +22,18 @@ export class FolderObjectStore implements ObjectStore {
   static async open(root: string): Promise<FolderObjectStore> {
     const store = new FolderObjectStore(root);
     await privateFolder(store.#incoming);
-    for (const name of await readdir(store.#incoming)) await rm(join(store.#incoming, name), { force: true });
+    for (const name of await readdir(store.#incoming)) {
+      // What a collection laid aside may be wanted again: it would have looked before deleting.
+      const [sha256, rest] = name.split('.');
+      if (rest !== undefined) await rename(join(store.#incoming, name), store.#path(sha256));
+      else await rm(join(store.#incoming, name), { force: true });
+    }
     return store;
   }
 
   async put(sha256: string, bytes: Readable | Buffer): Promise<void> {
     const target = this.#path(sha256);
-    if (await exists(target)) {
+    if (await touch(target)) {
       if (bytes instanceof Readable) bytes.destroy();
       return;
     }
@@ -93,6 +99,40 @@ export class FolderObjectStore implements ObjectStore {
     await rm(this.#path(sha256), { force: true });
   }
 
+  async *list(): AsyncIterable<StoredObject> {
+    for (const folder of await readdir(this.#root)) {
+      if (!/^[0-9a-f]{2}$/.test(folder)) continue;
+      for (const name of await readdir(join(this.#root, folder))) {
+        if (!SHA256.test(name)) continue;
+        const found = await statOf(join(this.#root, folder, name));
+        if (found !== null) yield { sha256: name, bytes: found.size, putAt: found.mtime };
+      }
+    }
+  }
+
+  /**
+   * By a rename, so that it cannot cross a `put`: one that comes before finds the file and touches it, which is seen here
+   * afterwards; one that comes after finds none and writes it anew.
+   */
+  async collect(sha256: string, before: Date): Promise<boolean> {
+    const target = this.#path(sha256);
+    const found = await statOf(target);
+    if (found === null || found.mtime >= before) return false;
+    const aside = join(this.#incoming, `${sha256}.${randomBytes(6).toString('hex')}`);
+    try {
+      await rename(target, aside);
+    } catch (error) {
+      if ((error as NodeJS.ErrnoException).code === 'ENOENT') return false;
+      throw error;
+    }
+    if ((await stat(aside)).mtime >= before) {
+      await rename(aside, target);
+      return false;
+    }
+    await rm(aside, { force: true });
+    return true;
+  }
+
   #path(sha256: string): string {
     if (!SHA256.test(sha256)) throw new RangeError(`"${sha256.slice(0, 80)}" is no SHA-256`);
     return join(this.#root, sha256.slice(0, 2), sha256);
@@ -104,9 +144,21 @@ function missing(sha256: string, error: unknown): unknown {
   return new ObjectMissingError(`object ${sha256} is not in the store`, { cause: error });
 }
 
-async function exists(path: string): Promise<boolean> {
-  return access(path).then(
+/** Marks a file as used now; false: there is none. */
+async function touch(path: string): Promise<boolean> {
+  const now = new Date();
+  return utimes(path, now, now).then(
     () => true,
-    () => false,
+    (error: NodeJS.ErrnoException) => {
+      if (error.code === 'ENOENT') return false;
+      throw error;
+    },
   );
+}
+
+async function statOf(path: string): Promise<Stats | null> {
+  return stat(path).catch((error: NodeJS.ErrnoException) => {
+    if (error.code === 'ENOENT') return null;
+    throw error;
+  });
 }

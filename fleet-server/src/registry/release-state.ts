@@ -28,8 +28,26 @@ export interface ReleasePolicy {
   readonly path: readonly ReleaseState[];
 }
 
-/** Until gates judge benchmark results, a checked upload is released at once, and the release says by whom. */
+/** Where no gates are asked for, a checked upload is released at once, and the release says by whom. */
 export const DEFAULT_POLICY: ReleasePolicy = { name: 'default-policy', path: ['benchmarked', 'approved', 'released'] };
+
+/** Nothing is let through but by gates that judge benchmark results (docs/gates.md). */
+export const GATES_POLICY: ReleasePolicy = { name: 'gates', path: [] };
+
+/** By the name that the configuration gives it (`registry.policy`). */
+export const RELEASE_POLICIES = { default: DEFAULT_POLICY, gates: GATES_POLICY } as const;
+
+/** States that a release may be taken forward to; withdrawal is a decision of its own. */
+export const ADVANCES = ['benchmarked', 'approved', 'released'] as const;
+export type Advance = (typeof ADVANCES)[number];
+
+/**
+ * States from which a release may be taken to `to`. Steps may be passed over: an override approves what was never measured,
+ * and two benchmark results may arrive in any order. It never goes back.
+ */
+export function statesBefore(to: Advance): ReleaseState[] {
+  return RELEASE_STATES.slice(0, RELEASE_STATES.indexOf(to));
+}
 
 /** State of a new release after its policy; `certifiedBy` is set only when the policy let it through to `released`. */
 export function admit(policy: ReleasePolicy): { state: ReleaseState; certifiedBy: string | null } {

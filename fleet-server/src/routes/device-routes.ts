@@ -14,6 +14,8 @@ const Strict = { additionalProperties: false } as const;
 
 const DeviceParams = Type.Object({ id: DeviceId });
 const SnapshotParams = Type.Object({ id: DeviceId, event: Type.String({ pattern: '^[A-Za-z0-9_-]{1,64}$' }) });
+/** Go on although rules of boards need labels that the release lacks. */
+export const OverrideLabels = Type.Object({ reason: Type.String({ minLength: 3, maxLength: 1000 }) }, Strict);
 const AssignmentRequest = Type.Object(
   {
     devices: Type.Array(DeviceId, { minItems: 1, maxItems: 5000 }),
@@ -24,6 +26,7 @@ const AssignmentRequest = Type.Object(
     /** What it leaves out takes the defaults of ShadowPolicy. */
     shadow: Type.Optional(Type.Partial(ShadowPolicy, Strict)),
     delivery: Type.Optional(Type.Partial(DeliveryPolicy, Strict)),
+    overrideLabels: Type.Optional(OverrideLabels),
   },
   Strict,
 );
@@ -80,9 +83,9 @@ export function deviceRoutes(app: FastifyInstance, services: DeviceRouteServices
   app.post<{ Body: Static<typeof AssignmentRequest> }>(
     '/assignments',
     { schema: { summary: 'Give devices a release', body: AssignmentRequest } },
-    async ({ body }, reply) => {
+    async ({ body, actor }, reply) => {
       const shadow = body.shadow && { ...Value.Create(ShadowPolicy), ...body.shadow };
-      const result = await assignments.assign({ ...body, shadow });
+      const result = await assignments.assign({ ...body, shadow, actor: actor?.name });
       if (!result.ok) return sendProblem(reply, result.code, result.detail);
       return reply.code(202).send({ assignments: result.assignments });
     },

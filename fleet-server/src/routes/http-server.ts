@@ -1,8 +1,5 @@
 import type { ServerOptions } from 'node:https';
 import type { TLSSocket } from 'node:tls';
-import type { TSchema } from '@sinclair/typebox';
-import { TypeCompiler } from '@sinclair/typebox/compiler';
-import { Value } from '@sinclair/typebox/value';
 import Fastify, {
   type FastifyError,
   type FastifyInstance,
@@ -12,11 +9,14 @@ import Fastify, {
 } from 'fastify';
 import type { Logger } from 'pino';
 import { isDatabaseUnavailable } from '../database-error.js';
-import type { PeerCertificate } from '../ports.js';
-import { type Actor, mayActAs, type Role } from '../roles.js';
+import { ObjectStoreError, type PeerCertificate } from '../ports.js';
+import type { Actor, Credential, Role } from '../roles.js';
 import type { Admission } from '../services/access.js';
+import type { AuditNote } from './audit-hook.js';
+import type { HeldKey } from './idempotency.js';
 import { describeRoutes } from './openapi.js';
 import { Problem, sendProblem } from './problem.js';
+import { validatorCompiler } from './request-check.js';
 import { registerStatusPage } from './status-page.js';
 
 /** Largest JSON body, bytes: an assignment of a few thousand devices. */
@@ -25,8 +25,8 @@ const MAX_JSON_BYTES = 512 * 1024;
 export interface HttpServerOptions {
   log: Logger;
   version: string;
-  /** Whose token this is; null refuses it. */
-  operator: (token: string) => Promise<Actor | null>;
+  /** Adds what lets operators in, and notes what they do (`wireAccess`). */
+  protect: (app: FastifyInstance, tls: boolean) => void;
   /** Null: without TLS, for this machine only. */
   tls: TlsOptions | null;
   /** Routes under `/api/v1`, all behind the operator's token but those with `config.open` or `config.device`. */
@@ -66,6 +66,11 @@ declare module 'fastify' {
     readonly device: string | null;
     /** Who asks; null on routes that are open or for boards. */
     actor: Actor | null;
+    /** By which token or login. */
+    credential: Credential | null;
+    /** What the audit log should say besides. */
+    audit: AuditNote;
+    heldKey: HeldKey | null;
   }
   /** Its `response` (TypeBox schemas by status) describes and is tested against; answers are sent as they are. */
   interface FastifySchema {
@@ -94,54 +99,39 @@ export async function createHttpServer(options: HttpServerOptions): Promise<Fast
   } as FastifyServerOptions) as FastifyInstance;
   app.decorateRequest('peer', null);
   app.decorateRequest('actor', null);
+  app.decorateRequest('credential', null);
+  app.decorateRequest('audit', null as unknown as AuditNote);
+  app.decorateRequest('heldKey', null);
   app.decorateRequest('device', {
     getter(this: FastifyRequest) {
       return this.peer?.deviceId ?? null;
     },
   });
-  app.setValidatorCompiler(({ schema, httpPart }) => {
-    const check = TypeCompiler.Compile(schema as TSchema);
-    return (given: unknown) => {
-      // Queries arrive as text.
-      const value = httpPart === 'querystring' ? Value.Convert(schema as TSchema, given) : given;
-      const problem = check.Errors(value).First();
-      if (problem === undefined) return { value };
-      return {
-        error: new Error(
-          `${httpPart}${problem.path.replaceAll('/', '.')}: ${JSON.stringify(problem.value)?.slice(0, 80)}: ${problem.message}`,
-        ),
-      };
-    };
-  });
+  app.setValidatorCompiler(validatorCompiler);
   app.setSerializerCompiler(() => (data) => JSON.stringify(data));
   app.setErrorHandler((error: FastifyError, request, reply) => answerError(error, request, reply, log));
   app.setNotFoundHandler((request, reply) =>
     sendProblem(reply, 'NOT_FOUND', `${request.method} ${request.url.slice(0, 200)} is not there`),
   );
   app.addHook('onRequest', async (request, reply) => {
+    request.audit = {};
     reply.headers({
       'x-content-type-options': 'nosniff',
       'x-frame-options': 'DENY',
       'referrer-policy': 'no-referrer',
       'cross-origin-resource-policy': 'same-origin',
+      'cross-origin-opener-policy': 'same-origin',
+      'permissions-policy': 'camera=(), microphone=(), geolocation=(), payment=(), usb=()',
       'content-security-policy': "default-src 'none'; frame-ancestors 'none'",
       'cache-control': 'no-store',
     });
-    const { open, secure, device } = request.routeOptions.config;
+    const { secure, device } = request.routeOptions.config;
     if ((secure === true || device !== undefined) && options.tls === null) {
       return sendProblem(reply, 'TLS_REQUIRED', 'this is answered over TLS only: use the https address of the server');
     }
     if (device !== undefined) return admitDevice(options.tls as TlsOptions, request, reply, device === 'expired');
-    if (!isGuarded(request) || open === true) return;
-    const token = /^Bearer ([\w-]{16,200})$/i.exec(request.headers.authorization ?? '')?.[1];
-    const actor = token === undefined ? null : await options.operator(token);
-    if (actor === null)
-      return sendProblem(reply, 'UNAUTHORIZED', 'send an operator\'s token as "Authorization: Bearer TOKEN"');
-    const wanted = roleOf(request);
-    if (!mayActAs(actor, wanted))
-      return sendProblem(reply, 'FORBIDDEN', `${actor.name} has the role ${actor.role}, this needs ${wanted}`);
-    request.actor = actor;
   });
+  options.protect(app, options.tls !== null);
   app.addHook('onResponse', async (request, reply) => {
     log.debug(
       { method: request.method, url: request.url, status: reply.statusCode, ms: Math.round(reply.elapsedTime) },
@@ -158,15 +148,6 @@ export async function createHttpServer(options: HttpServerOptions): Promise<Fast
   options.open?.(app);
   await app.register(async (scope) => options.api(scope), { prefix: '/api/v1' });
   return app;
-}
-
-/** By the route that was found, never by the address alone: `/%61pi/v1/devices` leads to the same handler. */
-function isGuarded({ url, routeOptions }: FastifyRequest): boolean {
-  return (routeOptions.url ?? url).startsWith('/api/');
-}
-
-function roleOf({ method, routeOptions }: FastifyRequest): Role {
-  return routeOptions.config.role ?? (method === 'GET' || method === 'HEAD' ? 'viewer' : 'operator');
 }
 
 /** Boards may be asked for a certificate; who has none is an operator or about to enrol, and routes say what they need. */
@@ -212,6 +193,10 @@ function answerError(error: FastifyError, request: FastifyRequest, reply: Fastif
   if (isDatabaseUnavailable(error)) {
     log.error({ method: request.method, url: request.url, err: error.message }, 'the database is not available');
     return sendProblem(reply, 'DATABASE_UNAVAILABLE', 'the database is not available; try again in a few seconds');
+  }
+  if (error instanceof ObjectStoreError) {
+    log.error({ method: request.method, url: request.url, err: error.message }, 'the object store failed');
+    return sendProblem(reply, 'OBJECT_STORE_UNAVAILABLE', 'the object store is not available; try again later');
   }
   const status = error.statusCode ?? 500;
   if (status >= 400 && status < 500) return sendProblem(reply, 'REQUEST_INVALID', error.message);

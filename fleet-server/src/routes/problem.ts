@@ -6,6 +6,16 @@ export const PROBLEMS = {
   CURSOR_INVALID: [400, 'The cursor is none of this list'],
   UNAUTHORIZED: [401, 'A valid bearer token is needed'],
   FORBIDDEN: [403, 'The role does not suffice'],
+  LOGIN_FAILED: [401, 'User or password is wrong'],
+  CSRF_INVALID: [403, 'The request may come from another page'],
+  RATE_LIMITED: [429, 'Too many requests'],
+  IDEMPOTENCY_KEY_REUSED: [422, 'The idempotency key belongs to another request'],
+  IDEMPOTENCY_IN_PROGRESS: [409, 'The first request with this idempotency key still runs'],
+  PASSWORD_WEAK: [422, 'The password is too weak'],
+  USER_UNKNOWN: [404, 'There is no such user'],
+  USER_EXISTS: [409, 'The user exists'],
+  SESSION_UNKNOWN: [404, 'There is no such session'],
+  TOKEN_UNKNOWN: [404, 'There is no such token'],
   ENROLLMENT_TOKEN_INVALID: [403, 'The enrolment token does not count'],
   CSR_INVALID: [400, 'The certificate request is not valid'],
   TLS_REQUIRED: [403, 'This needs TLS'],
@@ -31,6 +41,13 @@ export const PROBLEMS = {
   REGISTRY_FULL: [409, 'The registry is full'],
   UPLOAD_TOO_LARGE: [413, 'The package is too large'],
   BODY_TOO_LARGE: [413, 'The body is too large'],
+  UPLOAD_UNKNOWN: [404, 'There is no such upload'],
+  UPLOAD_ELSEWHERE: [409, 'Another replica holds the upload'],
+  UPLOAD_OFFSET_WRONG: [409, 'The offset is not where the bytes end'],
+  UPLOAD_CLOSED: [409, 'The upload takes no more bytes'],
+  UPLOAD_CORRUPT: [422, 'The bytes are not the announced ones'],
+  UPLOADS_FULL: [429, 'Too many uploads are open'],
+  LABELS_MISSING: [409, 'The release lacks labels that boards need'],
   UPLOAD_CUT: [400, 'The upload was cut'],
   RANGE_IMPOSSIBLE: [416, 'The range lies beyond the object'],
   MEDIA_TYPE_UNSUPPORTED: [415, 'The media type is not supported here'],
@@ -42,6 +59,7 @@ export const PROBLEMS = {
   VERIFICATION_OUT_OF_MEMORY: [422, 'The model takes too much memory'],
   VERIFICATION_CRASHED: [422, 'The model crashed its test'],
   DATABASE_UNAVAILABLE: [503, 'The database is not available'],
+  OBJECT_STORE_UNAVAILABLE: [503, 'The object store is not available'],
   SERVER_BUSY: [503, 'The server is busy'],
   INTERNAL: [500, 'The server failed'],
 } as const satisfies Record<string, readonly [number, string]>;
@@ -66,7 +84,7 @@ export function sendProblem(
   extra: Record<string, unknown> = {},
 ): FastifyReply {
   const [status, title] = PROBLEMS[code];
-  if (code === 'UNAUTHORIZED') reply.header('www-authenticate', 'Bearer realm="vigie"');
+  if (status === 401) reply.header('www-authenticate', 'Bearer realm="vigie"');
   if (status === 503) reply.header('retry-after', '5');
   return reply
     .code(status)

@@ -2,7 +2,7 @@ import type { CertificateRepository } from '../io/database/certificate-repositor
 import type { DeviceRepository } from '../io/database/device-repository.js';
 import type { TokenRepository } from '../io/database/token-repository.js';
 import type { Authenticate, Now, PeerCertificate } from '../ports.js';
-import type { Actor } from '../roles.js';
+import { type Actor, mayActAs } from '../roles.js';
 import { hashSecret } from '../secrets.js';
 import type { RevocationService } from './revocation.js';
 
@@ -30,8 +30,8 @@ export class AccessService {
 
   /** Whose token this is, or null. */
   async operator(token: string): Promise<Actor | null> {
-    const name = await this.tokens.apiTokenName(hashSecret(token));
-    return name === null ? null : { name, role: 'admin' };
+    const found = await this.tokens.findLive(hashSecret(token), this.now());
+    return found === null ? null : { name: found.name, role: found.role, person: found.createdBy ?? found.name };
   }
 
   /** Does this certificate count? `graceMs`: for so long after its expiry too. Its first use ends the ones before it. */
@@ -54,7 +54,7 @@ export class AccessService {
     return { ok: true, deviceId };
   }
 
-  /** Logins on the broker: a board by its certificate, an operator by a token under a client id that no board has. */
+  /** Logins on the broker: a board by its certificate, an operator by a token of that role under a client id that no board has. */
   readonly authenticate: Authenticate = async ({ clientId, username, password, certificate }) => {
     if (certificate !== null) {
       // A will or a takeover acts under the client id, so it must be the board's own.
@@ -62,7 +62,8 @@ export class AccessService {
       const admission = await this.admit(certificate);
       return admission.ok ? { kind: 'device', deviceId: admission.deviceId } : null;
     }
-    if (username !== OPERATOR || (await this.operator(password.toString())) === null) return null;
+    const actor = username === OPERATOR ? await this.operator(password.toString()) : null;
+    if (actor === null || !mayActAs(actor, 'operator')) return null;
     return (await this.devices.exists(clientId)) ? null : { kind: 'operator' };
   };
 }

@@ -1,7 +1,9 @@
 import { type AssignmentRequest, nextDesired } from '../devices/desired.js';
+import type { ActivityRepository } from '../io/database/activity-repository.js';
 import type { DeviceRepository } from '../io/database/device-repository.js';
 import type { ReleaseRepository } from '../io/database/release-repository.js';
 import type { Now } from '../ports.js';
+import type { LabelGuard } from './label-guard.js';
 import type { Publication } from './publication.js';
 import { Serial } from './serial.js';
 
@@ -9,13 +11,17 @@ export interface Assignment extends Omit<AssignmentRequest, 'release'> {
   devices: readonly string[];
   name: string;
   version: string;
+  /** Go on although rules of these boards need labels that the release lacks. */
+  overrideLabels?: { reason: string };
+  /** Who asks. */
+  actor?: string;
 }
 
 export type AssignmentResult =
   | { ok: true; assignments: { deviceId: string; generation: number }[] }
   | {
       ok: false;
-      code: 'RELEASE_UNKNOWN' | 'RELEASE_NOT_RELEASED' | 'RELEASE_NOT_PUBLISHED' | 'DEVICE_UNKNOWN';
+      code: 'RELEASE_UNKNOWN' | 'RELEASE_NOT_RELEASED' | 'RELEASE_NOT_PUBLISHED' | 'DEVICE_UNKNOWN' | 'LABELS_MISSING';
       detail: string;
     };
 
@@ -27,6 +33,8 @@ export class AssignmentService {
     private readonly devices: DeviceRepository,
     private readonly releases: ReleaseRepository,
     private readonly publication: Publication,
+    private readonly labels: LabelGuard,
+    private readonly activity: ActivityRepository,
     private readonly now: Now,
   ) {}
 
@@ -36,7 +44,7 @@ export class AssignmentService {
     return result;
   }
 
-  async #store({ devices, name, version, ...policies }: Assignment): Promise<AssignmentResult> {
+  async #store({ devices, name, version, overrideLabels, actor, ...policies }: Assignment): Promise<AssignmentResult> {
     const release = await this.releases.find(name, version);
     if (release === null)
       return refuse('RELEASE_UNKNOWN', `${name}@${version} is not in the registry; upload it first`);
@@ -56,10 +64,17 @@ export class AssignmentService {
     const unknown = devices.filter((id) => !generations.has(id));
     if (unknown.length > 0)
       return refuse('DEVICE_UNKNOWN', `no such device: ${unknown.slice(0, 10).join(', ')}; nothing was assigned`);
+    const contract = await this.labels.check(release, devices);
+    if (!contract.ok && overrideLabels === undefined) return refuse(contract.code, contract.detail);
     const request = { release: { name, version, digest: release.digest }, ...policies };
     const at = this.now();
     const desired = [...generations].map(([id, generation]) => nextDesired(id, generation, request, at));
     await this.devices.assign(desired, release.id);
+    if (!contract.ok) {
+      const body = { missing: contract.missing, reason: overrideLabels?.reason, devices: devices.length };
+      const entry = { kind: 'release.labels-overridden' as const, subject: `${name}@${version}`, body };
+      await this.activity.add([{ ...entry, at, actor: actor ?? 'system' }]);
+    }
     return { ok: true, assignments: desired.map(({ deviceId, generation }) => ({ deviceId, generation })) };
   }
 }

@@ -1,6 +1,5 @@
 import { createHash } from 'node:crypto';
 import { Value } from '@sinclair/typebox/value';
-import type { Reported } from '@vigie/protocol';
 import {
   DELIVERY,
   decodeMessage,
@@ -8,58 +7,61 @@ import {
   encodeMessage,
   MAX_MESSAGE_BYTES,
   MESSAGE_SCHEMAS,
-  type Presence,
   parseTopic,
 } from '@vigie/protocol';
 import type { Logger } from 'pino';
-import { acceptsReport, applyPresence } from '../devices/ordering.js';
-import type {
-  DeviceChange,
-  DeviceOrder,
-  IngestBatch,
-  IngestRepository,
-  ReceivedTable,
-  SnapshotRow,
-} from '../io/database/ingest-repository.js';
+import { isDatabaseUnavailable } from '../database-error.js';
+import type { IngestRepository } from '../io/database/ingest-repository.js';
+import type { ReceivedTable } from '../io/database/ingest-rows.js';
 import type { Broker, Now, ObjectStore } from '../ports.js';
+import { batchOf, type Received, type SequencedKind, TABLE_OF } from './ingest-batch.js';
 import { Serial } from './serial.js';
 
 /** Messages in one transaction. */
 const MAX_BATCH = 500;
+/** Times that a device is looked at anew. */
+const MAX_ROUNDS = 8;
+/** Payloads that may wait while the database is away, bytes; of what comes on top, boards send again what is not acknowledged. */
+const MAX_WAITING_BYTES = 256 * 1024 * 1024;
+/** How long before a database that is away is asked again, ms. */
+const HOLD_MS = 1000;
 /** One line per device and minute tells of invalid messages. */
 const COMPLAINT_EVERY_MS = 60_000;
 
-/** Topic kinds with a boot id and a sequence, and where they are stored. */
-const TABLE_OF = { reported: 'reports', telemetry: 'telemetry', events: 'events', replies: 'replies' } as const;
-type SequencedKind = keyof typeof TABLE_OF;
+type Item = Received & {
+  /** It may hold text that PostgreSQL cannot: committed on its own, so that it takes nothing along. */
+  alone: boolean;
+  done: () => void;
+  giveBack: (error: Error) => void;
+};
 
-interface Sequenced {
-  bootId: string;
-  sequence: number;
-  at: string;
-}
-
-type Item = { deviceId: string; receivedAt: Date; done: () => void } & (
-  | { kind: SequencedKind; message: Sequenced }
-  | { kind: 'presence'; message: Presence }
-  | { kind: 'snapshots'; row: SnapshotRow }
-);
+type NewItem = Omit<Item, 'done' | 'giveBack'>;
 
 export interface IngestCounters {
   stored: number;
   invalid: number;
   failed: number;
   batches: number;
+  /** Bytes of payloads that wait for the database. */
+  waitingBytes: number;
+  /** Messages that found no place to wait in. */
+  dropped: number;
 }
 
 /** Takes what boards send: checks, commits in batches (whatever gathered during the commit before), then acknowledges. */
 export class IngestService {
-  readonly counters: IngestCounters = { stored: 0, invalid: 0, failed: 0, batches: 0 };
+  readonly counters: IngestCounters = {
+    ...{ stored: 0, invalid: 0, failed: 0, batches: 0 },
+    ...{ waitingBytes: 0, dropped: 0 },
+  };
   readonly #waiting: Item[] = [];
   readonly #complained = new Map<string, number>();
   readonly #snapshotWrites = new Serial();
   #touched = new Map<string, Set<ReceivedTable | 'snapshots'>>();
   #flushing: Promise<void> | null = null;
+  #held = false;
+  #stopped = false;
+  #goOn: () => void = () => undefined;
 
   constructor(
     private readonly repository: IngestRepository,
@@ -69,12 +71,36 @@ export class IngestService {
     private readonly now: Now,
   ) {}
 
-  /** Resolves when the message is committed or refused. Never rejects on what a board sends. */
+  /**
+   * Resolves when the message is committed or refused; waits for a database that is away. Never rejects on what a board sends;
+   * rejects when this ends before it could be committed, and when a picture cannot be stored.
+   */
   readonly handle = async (deviceId: string, topic: string, payload: Buffer): Promise<void> => {
     const parsed = parseTopic(topic);
     if (parsed === null) return;
+    if (this.counters.waitingBytes + payload.length > MAX_WAITING_BYTES) {
+      this.counters.dropped += 1;
+      return;
+    }
+    this.counters.waitingBytes += payload.length;
+    try {
+      await this.#take(deviceId, parsed, payload);
+    } finally {
+      this.counters.waitingBytes -= payload.length;
+    }
+  };
+
+  /** Holds nothing any more: what cannot be committed now fails. */
+  stop(): void {
+    this.#stopped = true;
+    this.#goOn();
+  }
+
+  async #take(deviceId: string, parsed: NonNullable<ReturnType<typeof parseTopic>>, payload: Buffer): Promise<void> {
     if (parsed.kind === 'snapshots') return this.#takeSnapshot(deviceId, parsed.eventId, payload);
     if (parsed.kind !== 'presence' && !(parsed.kind in TABLE_OF)) return;
+    // A retained message that was cleared.
+    if (payload.length === 0 && DELIVERY[parsed.kind as 'presence'].retain) return;
     const kind = parsed.kind as SequencedKind | 'presence';
     const decoded = decodeMessage(kind, payload);
     if (!decoded.ok) return this.#complain(deviceId, kind, decoded.code, decoded.detail);
@@ -83,9 +109,9 @@ export class IngestService {
       return this.#complain(deviceId, kind, 'SCHEMA', '/at: no such time');
     // Fields that this server does not know are not kept: what a board can store here is what the schema bounds.
     Value.Clean(MESSAGE_SCHEMAS[kind], message);
-    const item = { deviceId, receivedAt: this.now(), kind, message } as Omit<Item, 'done'>;
-    return this.#enqueue(item);
-  };
+    const alone = isDoubtful(payload);
+    return this.#enqueue({ deviceId, receivedAt: this.now(), kind, message, alone } as NewItem);
+  }
 
   /** What was written since the last call: device → tables. For pruning. */
   takeTouched(): Map<string, Set<ReceivedTable | 'snapshots'>> {
@@ -119,30 +145,63 @@ export class IngestService {
     await this.#snapshotWrites.run(async () => {
       await this.pictures.put(sha256, payload);
       const row = { deviceId, eventId, sha256, bytes: payload.length, receivedAt };
-      await this.#enqueue({ deviceId, receivedAt, kind: 'snapshots', row } as Omit<Item, 'done'>);
+      await this.#enqueue({ deviceId, receivedAt, kind: 'snapshots', row, alone: false } as NewItem);
     });
   }
 
-  #enqueue(item: Omit<Item, 'done'>): Promise<void> {
-    return new Promise((resolve) => {
-      this.#waiting.push({ ...item, done: resolve } as Item);
-      this.#flushing ??= this.#flush().finally(() => {
-        this.#flushing = null;
-      });
+  #enqueue(item: NewItem): Promise<void> {
+    return new Promise((resolve, reject) => {
+      this.#waiting.push({ ...item, done: resolve, giveBack: reject } as Item);
+      this.#flushing ??= this.#flush();
     });
   }
 
   async #flush(): Promise<void> {
+    // What comes in the same turn goes in the same batch.
+    await null;
     while (this.#waiting.length > 0) {
-      const items = this.#waiting.splice(0, MAX_BATCH);
+      const alone = this.#waiting.slice(0, MAX_BATCH).findIndex((item) => item.alone);
+      const items = this.#waiting.splice(0, alone < 0 ? MAX_BATCH : Math.max(1, alone));
       try {
         await this.#commit(items);
+        this.#held = false;
       } catch (error) {
-        if (items.length === 1) this.#fail(items[0], error as Error);
-        // One message may have spoilt it for all: each on its own.
-        else for (const item of items) await this.#commit([item]).catch((cause: Error) => this.#fail(item, cause));
+        await this.#retry(items, error as Error);
       }
     }
+    // In this turn, not in a later one: who enqueues next must find that nobody flushes, or the message would lie there.
+    this.#flushing = null;
+  }
+
+  /** A batch that was not committed: it waits for a database that is away; else one message may have spoilt it for all. */
+  async #retry(items: readonly Item[], error: Error): Promise<void> {
+    if (isDatabaseUnavailable(error)) return this.#hold(items, error);
+    if (items.length === 1) return this.#fail(items[0], error);
+    for (const [index, item] of items.entries()) {
+      try {
+        await this.#commit([item]);
+      } catch (cause) {
+        if (isDatabaseUnavailable(cause)) return this.#hold(items.slice(index), cause as Error);
+        this.#fail(item, cause as Error);
+      }
+    }
+  }
+
+  async #hold(items: readonly Item[], error: Error): Promise<void> {
+    if (this.#stopped) {
+      for (const item of items) item.giveBack(error);
+      return;
+    }
+    if (!this.#held) this.log.error({ err: error.message }, 'the database is away: messages of boards wait');
+    this.#held = true;
+    this.#waiting.unshift(...items);
+    await new Promise<void>((resolve) => {
+      const timer = setTimeout(resolve, HOLD_MS);
+      this.#goOn = () => {
+        clearTimeout(timer);
+        resolve();
+      };
+    });
   }
 
   #fail(item: Item, error: Error): void {
@@ -152,36 +211,23 @@ export class IngestService {
   }
 
   async #commit(items: readonly Item[]): Promise<void> {
-    const ordered = items.filter((item) => item.kind === 'presence' || item.kind === 'reported');
-    const orders = await this.repository.orders([...new Set(ordered.map((item) => item.deviceId))]);
-    const batch: IngestBatch = {
-      rows: { reports: [], telemetry: [], events: [], replies: [] },
-      snapshots: [],
-      devices: new Map(),
-    };
-    const pictures = new Map<string, SnapshotRow>();
-    for (const item of items) {
-      if (item.kind === 'snapshots') pictures.set(`${item.deviceId}/${item.row.eventId}`, item.row);
-      else if (item.kind === 'presence') takePresence(item, orders, batch.devices);
-      else {
-        const { deviceId, receivedAt, message } = item;
-        const { bootId, sequence, at } = message;
-        batch.rows[TABLE_OF[item.kind]].push({
-          deviceId,
-          bootId,
-          sequence,
-          at: new Date(at),
-          receivedAt,
-          body: message,
-        });
-        if (item.kind === 'reported') takeReport(item, orders, batch.devices);
-      }
-    }
-    batch.snapshots = [...pictures.values()];
-    await this.repository.commit(batch);
+    await this.#write(items);
     this.counters.batches += 1;
     this.counters.stored += items.length;
     for (const item of items) this.#finish(item);
+  }
+
+  /** Another replica may change a device between the look at it and the write: then once more for that device. */
+  async #write(items: readonly Item[]): Promise<void> {
+    let left = items;
+    for (let round = 0; left.length > 0 && round < MAX_ROUNDS; round += 1) {
+      const ids = new Set(
+        left.filter(({ kind }) => kind === 'presence' || kind === 'reported').map((one) => one.deviceId),
+      );
+      const stale = new Set(await this.repository.commit(batchOf(left, await this.repository.orders([...ids]))));
+      left = left.filter(({ deviceId, kind }) => stale.has(deviceId) && (kind === 'presence' || kind === 'reported'));
+    }
+    if (left.length > 0) throw new Error(`${left[0].deviceId} changed ${MAX_ROUNDS} times while it was written`);
   }
 
   #finish(item: Item): void {
@@ -210,39 +256,7 @@ export class IngestService {
   }
 }
 
-function changeOf(changes: Map<string, DeviceChange>, deviceId: string): DeviceChange {
-  const change = changes.get(deviceId) ?? {};
-  changes.set(deviceId, change);
-  return change;
-}
-
-function takePresence(
-  item: { deviceId: string; receivedAt: Date; message: Presence },
-  orders: Map<string, DeviceOrder>,
-  changes: Map<string, DeviceChange>,
-): void {
-  const order = orders.get(item.deviceId);
-  const next = order === undefined ? null : applyPresence(order, item.message);
-  if (order === undefined || next === null) return;
-  orders.set(item.deviceId, { ...next, reported: order.reported });
-  changeOf(changes, item.deviceId).history = {
-    bootId: next.bootId,
-    pastBoots: next.pastBoots,
-    online: next.online,
-    at: item.receivedAt,
-  };
-}
-
-function takeReport(
-  item: { deviceId: string; receivedAt: Date; message: Sequenced },
-  orders: Map<string, DeviceOrder>,
-  changes: Map<string, DeviceChange>,
-): void {
-  const order = orders.get(item.deviceId);
-  if (order === undefined || !acceptsReport(order, order.reported, item.message)) return;
-  orders.set(item.deviceId, { ...order, reported: { bootId: item.message.bootId, sequence: item.message.sequence } });
-  changeOf(changes, item.deviceId).reported = {
-    body: item.message as unknown as Reported,
-    receivedAt: item.receivedAt,
-  };
+/** Escapes of NUL and of halves of surrogate pairs: JSON may hold them, PostgreSQL's jsonb may not. */
+function isDoubtful(payload: Buffer): boolean {
+  return payload.includes('\\u0000') || payload.includes('\\ud') || payload.includes('\\uD');
 }

@@ -3,8 +3,8 @@ import type { ObjectStore } from '../ports.js';
 
 /** Which objects boards may have, and how large they are. */
 export interface ServedObjects {
-  /** Bytes of a file or descriptor of a released release; null: no such object is served. */
-  releasedObject(sha256: string): Promise<number | null>;
+  /** Bytes of a file or descriptor of a listed release; null: no such object is served. */
+  listedObject(sha256: string): Promise<number | null>;
 }
 
 /** Transfers at the same time: of all readers, and of one board. More are told to come back. */
@@ -19,7 +19,7 @@ export type Admission = { ok: true; leave: () => void } | { ok: false };
 const BELIEVED_MS = 5000;
 const MAX_KNOWN = 4096;
 
-/** Gives out the bytes of released releases, to a bounded number of readers. `now`: monotonic, ms. */
+/** Gives out the bytes of listed releases, to a bounded number of readers. `now`: monotonic, ms. */
 export class ObjectAccess {
   readonly #known = new Map<string, { size: number | null; at: number }>();
   readonly #transfers = new Map<string, number>();
@@ -36,7 +36,7 @@ export class ObjectAccess {
   async sizeOf(sha256: string): Promise<number | null> {
     const known = this.#known.get(sha256);
     if (known !== undefined && this.now() - known.at < BELIEVED_MS) return known.size;
-    const size = await this.served.releasedObject(sha256);
+    const size = await this.served.listedObject(sha256);
     this.#known.delete(sha256);
     this.#known.set(sha256, { size, at: this.now() });
     if (this.#known.size > MAX_KNOWN) this.#known.delete(this.#known.keys().next().value as string);

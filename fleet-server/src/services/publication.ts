@@ -30,11 +30,11 @@ export interface PublishableRelease {
 
 /** What the database says shall be on the wire. */
 export interface PublicationSource {
-  /** Releases that boards may install: the TUF targets. */
-  released(): Promise<PublishableRelease[]>;
+  /** The publisher's word, the TUF targets: every release that was not withdrawn. */
+  listed(): Promise<PublishableRelease[]>;
   /** Those of them that a device is assigned to: their bytes are retained. */
   assigned(): Promise<PublishableRelease[]>;
-  /** What gates (or, until there are any, the default policy) have certified, of released packages only. */
+  /** What gates or the default policy have certified, of released packages only: with one of these a board may install. */
   certificates(): Promise<Certificate[]>;
   /** Desired states of these devices, or of all. */
   desired(deviceIds?: readonly string[]): Promise<Desired[]>;
@@ -135,11 +135,11 @@ export class Publication {
   }
 
   async #publish(deviceIds: readonly string[] | undefined): Promise<void> {
-    const released = await this.#source.released();
+    const listed = await this.#source.listed();
     const assigned = await this.#source.assigned();
     const wanted = new Set<string>();
     const releases: TargetEntry[] = [];
-    for (const { name, version, descriptorSha256, descriptorBytes } of released) {
+    for (const { name, version, descriptorSha256, descriptorBytes } of listed) {
       const path = releaseTargetPath(name, version);
       releases.push(await this.#entry(path, descriptorSha256, descriptorBytes));
     }

@@ -1,35 +1,41 @@
 import { createHash, randomUUID } from 'node:crypto';
 import { createReadStream, createWriteStream } from 'node:fs';
-import { mkdir, rm } from 'node:fs/promises';
+import { mkdir, readFile, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { type Readable, Transform } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
 import { packageDigest } from '@vigie/models/package/digest';
+import { parseManifest } from '@vigie/models/package/manifest-file';
 import { type ChunkPlace, chunkLayout, type ReleaseDescriptor } from '@vigie/protocol';
 import type { ReleaseRecord, ReleaseRepository } from '../io/database/release-repository.js';
 import type { Now, ObjectStore, SandboxCode, VerifyArchive } from '../ports.js';
-import { admit, type ReleasePolicy, transition } from '../registry/release-state.js';
+import { type ManifestSummary, type ReleaseProvenance, summarise } from '../registry/release-facts.js';
+import { admit, type ReleasePolicy } from '../registry/release-state.js';
 import { checkUpload, type UploadVerdict } from '../registry/upload-check.js';
 import type { Publication } from './publication.js';
 import { Serial } from './serial.js';
 
 type RefusedUpload = Extract<UploadVerdict, { kind: 'refuse' }>['code'];
 
-export type UploadResult =
-  | { ok: true; created: boolean; release: ReleaseRecord }
-  | {
-      ok: false;
-      code: SandboxCode | RefusedUpload | 'UPLOAD_TOO_LARGE' | 'UPLOAD_CUT' | 'SERVER_BUSY';
-      packageCode?: string;
-      detail: string;
-    };
+export interface RefusedPackage {
+  ok: false;
+  code: SandboxCode | RefusedUpload | 'UPLOAD_TOO_LARGE' | 'UPLOAD_CUT' | 'SERVER_BUSY';
+  packageCode?: string;
+  detail: string;
+}
 
-export type WithdrawResult =
-  | { ok: true; release: ReleaseRecord }
-  | { ok: false; code: 'RELEASE_UNKNOWN' | 'RELEASE_STATE_FORBIDDEN'; detail: string };
+export type UploadResult = { ok: true; created: boolean; release: ReleaseRecord } | RefusedPackage;
 
-/** Uploads on disk at the same time. */
+/** Who brings a package, and what is known of it beside its bytes. */
+export interface PackageOrigin {
+  actor: string;
+  notes?: string;
+  provenance?: ReleaseProvenance;
+}
+
+/** Packages that come in one piece at the same time. */
 const MAX_UPLOADS = 4;
+const MANIFEST = 'manifest.yaml';
 
 class TooLarge extends Error {}
 
@@ -50,7 +56,8 @@ export class ReleaseIntake {
     private readonly now: Now,
   ) {}
 
-  async upload(body: Readable): Promise<UploadResult> {
+  /** Takes a package from a stream. */
+  async upload(body: Readable, origin: PackageOrigin): Promise<UploadResult> {
     if (this.#uploads >= MAX_UPLOADS) {
       return {
         ok: false,
@@ -59,39 +66,30 @@ export class ReleaseIntake {
       };
     }
     this.#uploads += 1;
-    const folder = join(this.temporary, randomUUID());
-    const archive = join(folder, 'package.vigie');
-    const directory = join(folder, 'unpacked');
+    const archive = join(this.temporary, `${randomUUID()}.vigie`);
     try {
-      await mkdir(directory, { recursive: true, mode: 0o700 });
       const received = await this.#receive(body, archive);
-      if (received !== null) return received;
-      const verified = await this.#verification.run(() => this.verify(archive, directory));
-      if (!verified.ok) return verified;
-      return await this.#registry.run(() => this.#register(verified.descriptor, directory));
+      return received ?? (await this.take(archive, origin));
     } finally {
       this.#uploads -= 1;
-      await rm(folder, { recursive: true, force: true });
+      await rm(archive, { force: true });
     }
   }
 
-  /** Takes a release out of the targets. Boards that run it keep it; none installs it any more. */
-  async withdraw(name: string, version: string): Promise<WithdrawResult> {
-    const result = await this.#registry.run(async (): Promise<WithdrawResult> => {
-      const release = await this.releases.find(name, version);
-      if (release === null)
-        return { ok: false, code: 'RELEASE_UNKNOWN', detail: `${name}@${version} is not in the registry` };
-      const step = transition(release.state, 'withdrawn');
-      if (!step.ok) return step;
-      const withdrawnAt = release.withdrawnAt ?? this.now();
-      await this.releases.setState(release.id, step.state, withdrawnAt);
-      return { ok: true, release: { ...release, state: step.state, withdrawnAt } };
-    });
-    if (result.ok) await this.publication.publishReleases();
-    return result;
+  /** Takes a package that lies on the disk; the file stays. */
+  async take(archive: string, origin: PackageOrigin): Promise<UploadResult> {
+    const directory = join(this.temporary, randomUUID());
+    try {
+      await mkdir(directory, { recursive: true, mode: 0o700 });
+      const verified = await this.#verification.run(() => this.verify(archive, directory));
+      if (!verified.ok) return verified;
+      return await this.#registry.run(() => this.#register(verified.descriptor, directory, origin));
+    } finally {
+      await rm(directory, { recursive: true, force: true });
+    }
   }
 
-  async #receive(body: Readable, archive: string): Promise<Extract<UploadResult, { ok: false }> | null> {
+  async #receive(body: Readable, archive: string): Promise<RefusedPackage | null> {
     let bytes = 0;
     const bound = new Transform({
       transform: (chunk: Buffer, _encoding, done) => {
@@ -113,15 +111,12 @@ export class ReleaseIntake {
     }
   }
 
-  async #register(descriptor: ReleaseDescriptor, directory: string): Promise<UploadResult> {
-    const { name, version } = descriptor;
+  async #register(descriptor: ReleaseDescriptor, directory: string, origin: PackageOrigin): Promise<UploadResult> {
     const bytes = Buffer.from(JSON.stringify(descriptor));
-    const existing = await this.releases.find(name, version);
-    const verdict = checkUpload(descriptor, bytes.length, existing, this.publication.sizeWith(name, version, bytes));
-    if (verdict.kind === 'refuse') return { ok: false, code: verdict.code, detail: verdict.detail };
-    if (verdict.kind === 'same') return { ok: true, created: false, release: existing! };
-    const stored = await this.#store(descriptor, directory);
-    if (!stored) {
+    const known = await this.#known(descriptor, bytes, origin);
+    if (known !== null) return known;
+    const manifest = await this.#store(descriptor, directory);
+    if (manifest === null) {
       return {
         ok: false,
         code: 'VERIFICATION_CRASHED',
@@ -131,32 +126,68 @@ export class ReleaseIntake {
     const descriptorSha256 = createHash('sha256').update(bytes).digest('hex');
     await this.objects.put(descriptorSha256, bytes);
     const release = await this.releases.insert({
-      descriptor,
-      descriptorSha256,
-      descriptorBytes: bytes.length,
+      ...{ descriptor, descriptorSha256, descriptorBytes: bytes.length, manifest },
       bytes: descriptor.files.reduce((sum, file) => sum + file.size, 0),
       ...admit(this.policy),
       createdAt: this.now(),
+      ...{ uploadedBy: origin.actor, notes: origin.notes ?? '', provenance: origin.provenance ?? null },
     });
+    if (release === null) {
+      const taken = await this.#known(descriptor, bytes, origin);
+      if (taken === null) throw new Error('a name and version that are taken belong to no release');
+      return taken;
+    }
+    // From here on the garbage collector sees the reference; what it took before that is put back.
+    await this.#put(descriptor, directory);
+    await this.objects.put(descriptorSha256, bytes);
     await this.publication.publishReleases();
     return { ok: true, created: true, release };
   }
 
-  /** Stores the files under their hashes, and checks what the child process said of them: it ran foreign bytes. */
-  async #store(descriptor: ReleaseDescriptor, directory: string): Promise<boolean> {
-    if (packageDigest(descriptor.files) !== descriptor.digest) return false;
+  /** The answer, where no new release comes of it. */
+  async #known(
+    descriptor: ReleaseDescriptor,
+    bytes: Buffer,
+    { provenance }: PackageOrigin,
+  ): Promise<UploadResult | null> {
+    const { name, version } = descriptor;
+    const existing = await this.releases.find(name, version);
+    const verdict = checkUpload(descriptor, bytes.length, existing, this.publication.sizeWith(name, version, bytes));
+    if (verdict.kind === 'refuse') return { ok: false, code: verdict.code, detail: verdict.detail };
+    if (verdict.kind === 'accept' || existing === null) return null;
+    if (provenance !== undefined && existing.provenance === null) {
+      await this.releases.setProvenance(existing.id, provenance);
+      return { ok: true, created: false, release: { ...existing, provenance } };
+    }
+    return { ok: true, created: false, release: existing };
+  }
+
+  async #put({ files }: ReleaseDescriptor, directory: string): Promise<void> {
+    for (const { sha256, path } of files) await this.objects.put(sha256, createReadStream(join(directory, path)));
+  }
+
+  /**
+   * Stores the files under their hashes, and checks what the child process said of them: it ran foreign bytes. Null: it was
+   * not true.
+   */
+  async #store(descriptor: ReleaseDescriptor, directory: string): Promise<ManifestSummary | null> {
+    if (packageDigest(descriptor.files) !== descriptor.digest) return null;
+    await this.#put(descriptor, directory);
     for (const file of descriptor.files) {
-      await this.objects.put(file.sha256, createReadStream(join(directory, file.path)));
       const layout = layoutOf(file);
-      if (layout === null) return false;
+      if (layout === null) return null;
       let index = 0;
       for await (const piece of this.objects.pieces(file.sha256, layout)) {
         const { sha256, length } = layout[index];
-        if (piece.length !== length || createHash('sha256').update(piece).digest('hex') !== sha256) return false;
+        if (piece.length !== length || createHash('sha256').update(piece).digest('hex') !== sha256) return null;
         index += 1;
       }
     }
-    return true;
+    try {
+      return summarise(parseManifest(await readFile(join(directory, MANIFEST), 'utf8')));
+    } catch {
+      return null;
+    }
   }
 }
 

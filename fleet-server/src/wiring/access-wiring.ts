@@ -1,6 +1,83 @@
+import type { FastifyInstance } from 'fastify';
+import { AuditRepository } from '../io/database/audit-repository.js';
+import { IdempotencyRepository } from '../io/database/idempotency-repository.js';
+import { SessionRepository } from '../io/database/session-repository.js';
+import { UserRepository } from '../io/database/user-repository.js';
+import { sessionRoutes } from '../routes/access-session-routes.js';
+import { apiTokenRoutes } from '../routes/access-token-routes.js';
+import { userRoutes } from '../routes/access-user-routes.js';
+import { type ApiGate, installGate, isSecure } from '../routes/api-gate.js';
+import { installAudit } from '../routes/audit-hook.js';
+import { auditRoutes } from '../routes/audit-routes.js';
+import { installIdempotency } from '../routes/idempotency.js';
+import { ApiTokenService } from '../services/api-tokens.js';
+import { AuditLog } from '../services/audit-log.js';
+import { Passwords } from '../services/passwords.js';
+import { RateLimit } from '../services/rate-limit.js';
+import { SessionService } from '../services/sessions.js';
+import { UserService } from '../services/users.js';
 import type { Core, Feature } from './feature-wiring.js';
 
+const MINUTE_MS = 60_000;
+
+export interface AccessFeature extends Feature {
+  /** For every listener: lets operators in, notes what they do, answers repeated requests as before. */
+  protect(app: FastifyInstance, tls: boolean): void;
+}
+
 /** Users, sessions, tokens and the audit log. */
-export function wireAccess(_core: Core): Feature {
-  return {};
+export function wireAccess({ config, database, tokens, now }: Core): AccessFeature {
+  const { access, http, https } = config;
+  const audit = new AuditRepository(database);
+  const sessions = new SessionRepository(database);
+  const users = new UserRepository(database);
+  const keys = new IdempotencyRepository(database);
+  const passwords = new Passwords();
+  const rules = {
+    idleMs: access.sessionIdleMinutes * MINUTE_MS,
+    absoluteMs: access.sessionHours * 60 * MINUTE_MS,
+    loginFailures: access.loginFailures,
+    lockMs: access.lockoutMinutes * MINUTE_MS,
+  };
+  const sessionService = new SessionService({ database, sessions, tokens, users, audit, passwords }, rules, now);
+  const userService = new UserService(database, users, audit, passwords, now);
+  const tokenService = new ApiTokenService(database, tokens, audit, now);
+  const clock = () => performance.now();
+  const gate: ApiGate = {
+    byToken: (secret) => sessionService.byToken(secret),
+    bySession: (secret) => sessionService.bySession(secret),
+    limits: {
+      credential: new RateLimit(access.requestsPerSecond, access.requestBurst, clock),
+      anonymous: new RateLimit(access.anonymousPerSecond, access.anonymousBurst, clock),
+      refused: new RateLimit(1, access.refusedBurst, clock),
+    },
+    publicUrls: [http.publicUrl, https.publicUrl].filter((url) => url !== undefined),
+  };
+  return {
+    protect(app, tls) {
+      installGate(app, gate, tls);
+      installAudit(app, (entry) => audit.append(entry), now);
+      installIdempotency(app, keys, now);
+    },
+    routes(app, { tls }) {
+      const secure = isSecure(gate, tls);
+      const maxAgeSeconds = access.sessionHours * 3600;
+      const { publicUrls } = gate;
+      sessionRoutes(app, { sessions: sessionService, users: userService, publicUrls, tls, secure, maxAgeSeconds, now });
+      userRoutes(app, userService, now);
+      apiTokenRoutes(app, tokenService, now);
+      auditRoutes(app, new AuditLog(audit));
+    },
+    duties: [
+      {
+        name: 'access-upkeep',
+        everyMs: 10 * MINUTE_MS,
+        async run() {
+          await sessionService.dropEnded();
+          await tokenService.dropDead();
+          await keys.dropExpired(now());
+        },
+      },
+    ],
+  };
 }

@@ -13,6 +13,7 @@ import type { AccessService } from '../services/access.js';
 import type { AssignmentService } from '../services/assignment.js';
 import type { Duty } from '../services/duties.js';
 import type { IngestService } from '../services/ingest.js';
+import type { LabelGuard } from '../services/label-guard.js';
 import type { Publication } from '../services/publication.js';
 import type { RevocationService } from '../services/revocation.js';
 
@@ -36,6 +37,7 @@ export interface Core {
   tuf: TargetRepository;
   publication: Publication;
   assignments: AssignmentService;
+  labels: LabelGuard;
   ingest: IngestService;
   access: AccessService;
   revocations: RevocationService;
@@ -45,8 +47,8 @@ export interface Core {
 
 /** One area of the server: its routes, and what it does by itself. */
 export interface Feature {
-  /** Under `/api/v1`, on every listener. */
-  routes?(app: FastifyInstance): void;
+  /** Under `/api/v1`, on every listener; `tls`: this one has TLS. */
+  routes?(app: FastifyInstance, listener: { tls: boolean }): void;
   /** Outside `/api/v1`, for everybody. */
   open?(app: FastifyInstance): void;
   /** Its part of `/health`. */

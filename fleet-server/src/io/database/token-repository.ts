@@ -1,9 +1,37 @@
-import { eq, lt } from 'drizzle-orm';
-import type { Database } from './database.js';
+import { and, desc, eq, gt, isNull, lt, or, sql } from 'drizzle-orm';
+import type { Role } from '../../roles.js';
+import type { Database, Query } from './database.js';
 import { apiTokens } from './schema/access.js';
 import { enrollmentTokens } from './schema/foundation.js';
 
-/** Hashes of operators' and enrolment tokens. */
+/** An API token as operators see it. */
+export interface TokenRecord {
+  id: string;
+  name: string;
+  role: Role;
+  createdAt: Date;
+  createdBy: string | null;
+  expiresAt: Date | null;
+  usedAt: Date | null;
+  revokedAt: Date | null;
+}
+
+export type NewToken = Pick<TokenRecord, 'id' | 'name' | 'role' | 'createdAt' | 'createdBy' | 'expiresAt'> & {
+  hash: string;
+};
+
+const RECORD = {
+  id: apiTokens.id,
+  name: apiTokens.name,
+  role: apiTokens.role,
+  createdAt: apiTokens.createdAt,
+  createdBy: apiTokens.createdBy,
+  expiresAt: apiTokens.expiresAt,
+  usedAt: apiTokens.usedAt,
+  revokedAt: apiTokens.revokedAt,
+};
+
+/** Hashes of API tokens and enrolment tokens. */
 export class TokenRepository {
   readonly #database: Database;
 
@@ -11,21 +39,71 @@ export class TokenRepository {
     this.#database = database;
   }
 
-  async addApiToken(hash: string, name: string, createdAt: Date): Promise<void> {
-    await this.#database.drizzle.insert(apiTokens).values({ hash, name, createdAt });
+  /** A token of whoever sits at the server's console: role admin, without an end. */
+  async addApiToken(tokenHash: string, name: string, createdAt: Date): Promise<void> {
+    await this.#database.drizzle.insert(apiTokens).values({ hash: tokenHash, name, createdAt });
   }
 
-  /** Name of the operator's token with this hash; null when there is none. */
-  async apiTokenName(hash: string): Promise<string | null> {
+  insertion(token: NewToken): Query {
+    return this.#database.drizzle.insert(apiTokens).values(token);
+  }
+
+  /** The token with this hash, if it counts now. */
+  async findLive(tokenHash: string, now: Date): Promise<TokenRecord | null> {
     const rows = await this.#database.drizzle
-      .select({ name: apiTokens.name })
+      .select(RECORD)
       .from(apiTokens)
-      .where(eq(apiTokens.hash, hash));
-    return rows[0]?.name ?? null;
+      .where(
+        and(
+          eq(apiTokens.hash, tokenHash),
+          isNull(apiTokens.revokedAt),
+          or(isNull(apiTokens.expiresAt), gt(apiTokens.expiresAt, now)),
+        ),
+      );
+    return rows[0] ?? null;
   }
 
-  async addEnrollmentToken(hash: string, createdAt: Date, expiresAt: Date): Promise<void> {
-    await this.#database.drizzle.insert(enrollmentTokens).values({ hash, createdAt, expiresAt });
+  async find(id: string): Promise<TokenRecord | null> {
+    const rows = await this.#database.drizzle.select(RECORD).from(apiTokens).where(eq(apiTokens.id, id));
+    return rows[0] ?? null;
+  }
+
+  /** Newest first, behind the one with this key. */
+  async list(after: [createdAt: string, id: string] | null, limit: number): Promise<TokenRecord[]> {
+    return this.#database.drizzle
+      .select(RECORD)
+      .from(apiTokens)
+      .where(
+        after === null
+          ? undefined
+          : sql`(${apiTokens.createdAt}, ${apiTokens.id}) < (${after[0]}::timestamptz, ${after[1]}::text)`,
+      )
+      .orderBy(desc(apiTokens.createdAt), desc(apiTokens.id))
+      .limit(limit);
+  }
+
+  async used(id: string, at: Date): Promise<void> {
+    await this.#database.drizzle.update(apiTokens).set({ usedAt: at }).where(eq(apiTokens.id, id));
+  }
+
+  /** One that was revoked before keeps its time. */
+  revocation(id: string, at: Date): Query {
+    return this.#database.drizzle
+      .update(apiTokens)
+      .set({ revokedAt: at })
+      .where(and(eq(apiTokens.id, id), isNull(apiTokens.revokedAt)))
+      .returning({ id: apiTokens.id });
+  }
+
+  /** Forgets tokens that count no more since before `before`. */
+  async dropDead(before: Date): Promise<void> {
+    await this.#database.drizzle
+      .delete(apiTokens)
+      .where(or(lt(apiTokens.revokedAt, before), lt(apiTokens.expiresAt, before)));
+  }
+
+  async addEnrollmentToken(tokenHash: string, createdAt: Date, expiresAt: Date): Promise<void> {
+    await this.#database.drizzle.insert(enrollmentTokens).values({ hash: tokenHash, createdAt, expiresAt });
   }
 
   /** Forgets tokens that expired before `before`. */

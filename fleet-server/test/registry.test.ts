@@ -1,0 +1,120 @@
+import { rm } from 'node:fs/promises';
+import { join } from 'node:path';
+import type { RunningServer } from '@vigie/fleet-server/main';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { Api, changedPackage, dataFolder, dropTemplate, editManifest, start, zooPackage } from './server-fixture.js';
+
+let directory: string;
+let server: RunningServer;
+let api: Api;
+let fp32: Awaited<ReturnType<typeof zooPackage>>;
+let int8: Awaited<ReturnType<typeof zooPackage>>;
+
+beforeAll(async () => {
+  const made = await dataFolder();
+  directory = made.dataDirectory;
+  server = await start(directory, { registry: { policy: 'gates' } });
+  api = new Api(server.httpUrl, made.adminToken);
+  fp32 = await zooPackage('fp32');
+  int8 = await zooPackage('int8');
+});
+
+afterAll(async () => {
+  await server?.close();
+  await rm(join(directory, '..'), { recursive: true, force: true });
+  await dropTemplate();
+});
+
+const path = ({ name, version }: { name: string; version: string }) => `/api/v1/releases/${name}/${version}`;
+const promote = (body: object) => api.call('POST', '/api/v1/promotions', { reason: 'it is better', ...body });
+
+describe('under the policy "gates"', () => {
+  it('a verified package stays a candidate: listed, fetchable, not certified, not to be assigned', async () => {
+    const made = await api.call('POST', '/api/v1/releases', fp32.bytes);
+    expect([made.status, made.body.state, made.body.certifiedBy]).toEqual([201, 'candidate', null]);
+    expect(made.body).toMatchObject({
+      ...{ published: true, uploadedBy: 'first admin', notes: '', provenance: null },
+      manifest: { task: 'detect', engine: 'onnx' },
+    });
+    expect((await api.call('POST', '/api/v1/releases', int8.bytes)).status).toBe(201);
+    await api.enroll('board-1');
+    const assigned = await api.call('POST', '/api/v1/assignments', {
+      devices: ['board-1'],
+      name: fp32.name,
+      version: fp32.version,
+    });
+    expect([assigned.status, assigned.body.code]).toEqual([409, 'RELEASE_NOT_RELEASED']);
+    const { descriptor } = (await api.call('GET', path(fp32))).body as unknown as {
+      descriptor: { files: { sha256: string }[] };
+    };
+    const object = await fetch(`${server.httpUrl}/api/v1/objects/${descriptor.files[0].sha256}`, {
+      headers: { authorization: `Bearer ${api.token}` },
+    });
+    expect(object.status).toBe(200);
+    await object.arrayBuffer();
+  });
+
+  it('may be promoted to candidate, and not to champion', async () => {
+    const made = await promote({ name: fp32.name, version: fp32.version, alias: 'candidate' });
+    expect([made.status, made.body.actor, made.body.alias]).toEqual([201, 'first admin', 'candidate']);
+    const champion = await promote({ name: fp32.name, version: fp32.version, alias: 'champion' });
+    expect([champion.status, champion.body.code]).toEqual([409, 'RELEASE_NOT_RELEASED']);
+    expect((await promote({ name: fp32.name, version: '9.9.9', alias: 'candidate' })).body.code).toBe(
+      'RELEASE_UNKNOWN',
+    );
+    const withoutReason = await promote({ name: fp32.name, version: fp32.version, alias: 'candidate', reason: '' });
+    expect(withoutReason.status).toBe(400);
+  });
+});
+
+describe('notes', () => {
+  it('are written and shown', async () => {
+    const made = await api.call('PUT', `${path(int8)}/notes`, { notes: 'quantised on 512 frames' });
+    expect([made.status, made.body.notes]).toEqual([200, 'quantised on 512 frames']);
+    expect((await api.call('GET', path(int8))).body.notes).toBe('quantised on 512 frames');
+    expect((await api.call('PUT', '/api/v1/releases/nobody/1.0.0/notes', { notes: '' })).body.code).toBe(
+      'RELEASE_UNKNOWN',
+    );
+    expect((await api.call('PUT', `${path(int8)}/notes`, { notes: 'x'.repeat(8001) })).status).toBe(400);
+  });
+});
+
+describe('under the default policy', () => {
+  beforeAll(async () => {
+    await server.close();
+    server = await start(directory);
+    api = new Api(server.httpUrl, api.token);
+  });
+
+  it('a champion is chosen, compared with the one before, and falls back when it is withdrawn', async () => {
+    const versions = ['5.0.0', '5.0.1'];
+    for (const version of versions) {
+      const bytes = await changedPackage('int8', (folder) =>
+        editManifest(folder, (text) => text.replace(/^version: .*$/m, `version: ${version}`)),
+      );
+      expect((await api.call('POST', '/api/v1/releases', bytes)).body.state).toBe('released');
+      expect((await promote({ name: int8.name, version, alias: 'champion' })).status).toBe(201);
+    }
+    const list = await api.call('GET', `/api/v1/promotions?name=${int8.name}&alias=champion&limit=1`);
+    const [newest] = list.body.items as { version: string; compared: { version: string }[] }[];
+    expect(newest.version).toBe('5.0.1');
+    expect(newest.compared.map(({ version }) => version)).toEqual(['5.0.1', '5.0.0']);
+    const second = await api.call(
+      'GET',
+      `/api/v1/promotions?name=${int8.name}&alias=champion&limit=1&cursor=${list.body.next}`,
+    );
+    expect(second.body).toMatchObject({ items: [{ version: '5.0.0' }], next: null });
+    const champion = async () =>
+      ((await api.call('GET', '/api/v1/models')).body.items as { name: string; champion: { version: string } }[]).find(
+        ({ name }) => name === int8.name,
+      )?.champion.version;
+    expect(await champion()).toBe('5.0.1');
+    expect((await api.call('GET', path({ name: int8.name, version: '5.0.1' }))).body.aliases).toEqual(['champion']);
+    const withdrawn = await api.call('POST', `/api/v1/releases/${int8.name}/5.0.1/withdraw`, { reason: 'too noisy' });
+    expect(withdrawn.body.state).toBe('withdrawn');
+    expect(await champion()).toBe('5.0.0');
+    expect((await promote({ name: int8.name, version: '5.0.1', alias: 'candidate' })).body.code).toBe(
+      'RELEASE_WITHDRAWN',
+    );
+  });
+});
