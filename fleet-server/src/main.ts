@@ -135,7 +135,7 @@ export async function startServer({ config, log, now = systemNow, onFatal }: Ser
       ...{ activity, blobs, pictures, broker, tuf, publication, assignments, labels, ingest, access, revocations },
       wake: (duty) => duties.wake(duty),
     };
-    const registry = wireRegistry(core);
+    const registry = await wireRegistry(core);
     const surface = wireAccess(core);
     const features: Feature[] = [
       registry,

@@ -46,6 +46,7 @@ export const PROBLEMS = {
   UPLOAD_OFFSET_WRONG: [409, 'The offset is not where the bytes end'],
   UPLOAD_CLOSED: [409, 'The upload takes no more bytes'],
   UPLOAD_CORRUPT: [422, 'The bytes are not the announced ones'],
+  STORAGE_FULL: [507, "The server's disk is full"],
   UPLOADS_FULL: [429, 'Too many uploads are open'],
   LABELS_MISSING: [409, 'The release lacks labels that boards need'],
   UPLOAD_CUT: [400, 'The upload was cut'],
