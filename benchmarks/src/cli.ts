@@ -3,9 +3,10 @@ import { readFile } from 'node:fs/promises';
 import { resolve } from 'node:path';
 import { Value } from '@sinclair/typebox/value';
 import { BenchmarkResult } from '@vigie/protocol';
-import { Command, InvalidArgumentError } from 'commander';
+import { Command } from 'commander';
+import { count, positive } from './command-arguments.js';
 import { runEndToEnd } from './endtoend-command.js';
-import { runRealFleet } from './fleet/real-fleet.js';
+import { fleetCommand } from './fleet-command.js';
 import { runPipeline } from './pipeline-command.js';
 import { progress } from './progress.js';
 import { markdownReport } from './report.js';
@@ -16,19 +17,6 @@ import { HALF_CORE_FPS, runSwaps } from './swap-command.js';
 /** Exit codes: 0 every limit held, 1 a limit was missed or the measurement failed, 2 wrong use or something is missing. */
 const LIMIT_MISSED = 1;
 const WRONG_USE = 2;
-
-function count(text: string): number {
-  const value = Number(text);
-  if (!Number.isInteger(value) || value < 0 || value > 1_000_000)
-    throw new InvalidArgumentError('expected a whole number from 0 to 1000000');
-  return value;
-}
-
-function positive(text: string): number {
-  const value = Number(text);
-  if (!Number.isFinite(value) || value <= 0) throw new InvalidArgumentError('expected a number above 0');
-  return value;
-}
 
 /** The result on stdout: the document itself for programs, a table of its figures for people. */
 function print(json: boolean | undefined, result: BenchmarkResult): void {
@@ -140,24 +128,7 @@ program
     },
   );
 
-program
-  .command('fleet')
-  .description('real agents on this machine, all updated at once from one release to another')
-  .requiredOption('--real <n>', 'how many; fewer where the memory does not suffice', count)
-  .option('--kill-server', 'SIGKILL the fleet server, its broker with it, in the middle of the update', false)
-  .option('--timeout <seconds>', 'a board that is not in sync by then is behind', positive, 240)
-  .option('--json', 'print the result as JSON')
-  .action(async (options: { real: number; killServer: boolean; timeout: number; json?: boolean }) => {
-    const { result, behind } = await runRealFleet({
-      boards: Math.max(1, options.real),
-      kill: options.killServer ? 'server' : null,
-      timeoutMs: options.timeout * 1000,
-      onProgress: progress,
-    });
-    for (const line of behind) progress(`behind: ${line}`);
-    print(options.json, result);
-    if (behind.length > 0) process.exitCode = LIMIT_MISSED;
-  });
+fleetCommand(program, print);
 
 program
   .command('report')

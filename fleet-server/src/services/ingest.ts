@@ -59,6 +59,7 @@ export class IngestService {
   readonly #snapshotWrites = new Serial();
   #touched = new Map<string, Set<ReceivedTable | 'snapshots'>>();
   #flushing: Promise<void> | null = null;
+  readonly #listeners: (() => void)[] = [];
   #held = false;
   #stopped = false;
   #goOn: () => void = () => undefined;
@@ -89,6 +90,11 @@ export class IngestService {
       this.counters.waitingBytes -= payload.length;
     }
   };
+
+  /** Calls back after each commit of a report, a birth or a last will. Cheap work only: it stands between commit and answer. */
+  onReported(listener: () => void): void {
+    this.#listeners.push(listener);
+  }
 
   /** Holds nothing any more: what cannot be committed now fails. */
   stop(): void {
@@ -244,6 +250,7 @@ export class IngestService {
         DELIVERY.acks,
       );
     }
+    if (item.kind === 'reported' || item.kind === 'presence') for (const listener of this.#listeners) listener();
     item.done();
   }
 
