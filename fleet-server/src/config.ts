@@ -3,7 +3,9 @@ import { type Static, type TSchema, Type } from '@sinclair/typebox';
 import { Value } from '@sinclair/typebox/value';
 import { parse } from 'yaml';
 import { AccessConfig } from './config-access.js';
+import { GatesConfig } from './config-gates.js';
 import { RegistryConfig } from './config-registry.js';
+import { NotificationConfig, notificationProblem } from './notification-config.js';
 
 const Strict = { additionalProperties: false } as const;
 const Url = (protocols: string, description: string) =>
@@ -148,6 +150,7 @@ export const ServerConfig = Type.Object(
     ),
     access: AccessConfig,
     registry: RegistryConfig,
+    gates: GatesConfig,
     upload: Type.Object(
       {
         maxBytes: Whole(268_435_456, 1024, 1_073_741_824, 'largest package, bytes'),
@@ -168,6 +171,7 @@ export const ServerConfig = Type.Object(
       },
       { ...Strict, default: {} },
     ),
+    notifications: NotificationConfig,
     log: Type.Object(
       {
         level: Type.Union(
@@ -205,6 +209,8 @@ export function parseConfig(document: unknown, origin: string): ServerConfig {
     }
   }
   checkExternalBroker(config, origin);
+  const notificationFault = notificationProblem(config.notifications);
+  if (notificationFault !== null) throw new ConfigError(`${origin}: ${notificationFault}`);
   checkDatabase(config, origin);
   checkObjects(config, origin);
   return config;

@@ -23,6 +23,8 @@ export const parts = (directory: string) => ({
   pki: join(directory, 'pki'),
   blobs: join(directory, 'blobs'),
   snapshots: join(directory, 'snapshots'),
+  /** Packages that are being uploaded in pieces. */
+  uploads: join(directory, 'uploads'),
   temporary: join(directory, 'tmp'),
   /** Written last by `init`: without it the folder is not complete. */
   marker: join(directory, 'vigie-server.json'),

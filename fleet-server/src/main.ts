@@ -10,12 +10,13 @@ import { lockDataFolder } from './io/data-folder-lock.js';
 import { ActivityRepository } from './io/database/activity-repository.js';
 import { CertificateRepository } from './io/database/certificate-repository.js';
 import { DeviceRepository } from './io/database/device-repository.js';
+import { GrantRepository } from './io/database/grant-repository.js';
 import { IngestRepository } from './io/database/ingest-repository.js';
 import { LeaseRepository } from './io/database/lease-repository.js';
 import { ReleaseRepository } from './io/database/release-repository.js';
 import { TokenRepository } from './io/database/token-repository.js';
 import type { Now } from './ports.js';
-import { defaultCertificate } from './registry/certification.js';
+import { defaultCertificate, mergeCertificates } from './registry/certification.js';
 import { enrollmentRoutes } from './routes/enrollment-routes.js';
 import { createHttpServer, type TlsOptions } from './routes/http-server.js';
 import { objectRoutes } from './routes/object-routes.js';
@@ -88,6 +89,7 @@ export async function startServer({ config, log, now = systemNow, onFatal }: Ser
     const received = new IngestRepository(database);
     const tokens = new TokenRepository(database);
     const certificates = new CertificateRepository(database);
+    const grants = new GrantRepository(database);
     const { blobs, pictures } = await openObjects(config.objects, paths);
     await devices.markAllOffline();
 
@@ -120,7 +122,8 @@ export async function startServer({ config, log, now = systemNow, onFatal }: Ser
     const source = {
       listed: () => releases.listed(),
       assigned: () => releases.assigned(),
-      certificates: async () => (await releases.certifiedByDefault()).map(defaultCertificate),
+      certificates: async () =>
+        mergeCertificates((await releases.certifiedByDefault()).map(defaultCertificate), await grants.certificates()),
       desired: (ids?: readonly string[]) => devices.desired(ids),
     };
     const publication: Publication = new Publication(source, blobs, tuf, broker);
@@ -135,15 +138,15 @@ export async function startServer({ config, log, now = systemNow, onFatal }: Ser
       ...{ activity, blobs, pictures, broker, tuf, publication, assignments, labels, ingest, access, revocations },
       wake: (duty) => duties.wake(duty),
     };
-    const registry = wireRegistry(core);
+    const registry = await wireRegistry(core);
     const surface = wireAccess(core);
     const features: Feature[] = [
       registry,
-      wireGates(core),
+      wireGates(core, grants, registry),
       wireDevices(core),
       wireRollouts(core),
       surface,
-      wireNotifications(core),
+      await wireNotifications(core),
     ];
     for (const feature of features) closers.push(async () => feature.close?.());
     const duties = new DutyRunner(

@@ -1,7 +1,8 @@
 import { randomUUID } from 'node:crypto';
 import { mkdir, rm } from 'node:fs/promises';
 import { join } from 'node:path';
-import { IngestRepository, type ReceivedRow } from '@vigie/fleet-server/io/database/ingest-repository';
+import { IngestRepository } from '@vigie/fleet-server/io/database/ingest-repository';
+import type { ReceivedRow } from '@vigie/fleet-server/io/database/ingest-rows';
 import { PgliteDatabase } from '@vigie/fleet-server/io/database/pglite-database';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { sha256, temporaryFolder } from './server-fixture.js';
@@ -28,7 +29,8 @@ const row = (deviceId: string, sequence: number): ReceivedRow => {
   return { deviceId, bootId, sequence, at, receivedAt: at, body: { sequence } };
 };
 const batch = (events: ReceivedRow[]) => ({
-  rows: { events, reports: [], telemetry: [], replies: [] },
+  rows: { events, reports: [], replies: [] },
+  telemetry: [],
   snapshots: [],
   devices: new Map(),
 });

@@ -7,18 +7,20 @@ import {
   encodeMessage,
   MAX_MESSAGE_BYTES,
   MESSAGE_SCHEMAS,
-  type Presence,
   parseTopic,
 } from '@vigie/protocol';
 import type { Logger } from 'pino';
 import { isDatabaseUnavailable } from '../database-error.js';
-import type { IngestBatch, IngestRepository, ReceivedTable, SnapshotRow } from '../io/database/ingest-repository.js';
+import type { IngestRepository } from '../io/database/ingest-repository.js';
+import type { ReceivedTable } from '../io/database/ingest-rows.js';
 import type { Broker, Now, ObjectStore } from '../ports.js';
-import { takePresence, takeReport } from './device-changes.js';
+import { batchOf, type Received, type SequencedKind, TABLE_OF } from './ingest-batch.js';
 import { Serial } from './serial.js';
 
 /** Messages in one transaction. */
 const MAX_BATCH = 500;
+/** Times that a device is looked at anew. */
+const MAX_ROUNDS = 8;
 /** Payloads that may wait while the database is away, bytes; of what comes on top, boards send again what is not acknowledged. */
 const MAX_WAITING_BYTES = 256 * 1024 * 1024;
 /** How long before a database that is away is asked again, ms. */
@@ -26,21 +28,12 @@ const HOLD_MS = 1000;
 /** One line per device and minute tells of invalid messages. */
 const COMPLAINT_EVERY_MS = 60_000;
 
-/** Topic kinds with a boot id and a sequence, and where they are stored. */
-const TABLE_OF = { reported: 'reports', telemetry: 'telemetry', events: 'events', replies: 'replies' } as const;
-type SequencedKind = keyof typeof TABLE_OF;
-
-interface Sequenced {
-  bootId: string;
-  sequence: number;
-  at: string;
-}
-
-type Item = { deviceId: string; receivedAt: Date; done: () => void; giveBack: (error: Error) => void } & (
-  | { kind: SequencedKind; message: Sequenced }
-  | { kind: 'presence'; message: Presence }
-  | { kind: 'snapshots'; row: SnapshotRow }
-);
+type Item = Received & {
+  /** It may hold text that PostgreSQL cannot: committed on its own, so that it takes nothing along. */
+  alone: boolean;
+  done: () => void;
+  giveBack: (error: Error) => void;
+};
 
 type NewItem = Omit<Item, 'done' | 'giveBack'>;
 
@@ -66,6 +59,7 @@ export class IngestService {
   readonly #snapshotWrites = new Serial();
   #touched = new Map<string, Set<ReceivedTable | 'snapshots'>>();
   #flushing: Promise<void> | null = null;
+  readonly #listeners: (() => void)[] = [];
   #held = false;
   #stopped = false;
   #goOn: () => void = () => undefined;
@@ -97,6 +91,11 @@ export class IngestService {
     }
   };
 
+  /** Calls back after each commit of a report, a birth or a last will. Cheap work only: it stands between commit and answer. */
+  onReported(listener: () => void): void {
+    this.#listeners.push(listener);
+  }
+
   /** Holds nothing any more: what cannot be committed now fails. */
   stop(): void {
     this.#stopped = true;
@@ -106,6 +105,8 @@ export class IngestService {
   async #take(deviceId: string, parsed: NonNullable<ReturnType<typeof parseTopic>>, payload: Buffer): Promise<void> {
     if (parsed.kind === 'snapshots') return this.#takeSnapshot(deviceId, parsed.eventId, payload);
     if (parsed.kind !== 'presence' && !(parsed.kind in TABLE_OF)) return;
+    // A retained message that was cleared.
+    if (payload.length === 0 && DELIVERY[parsed.kind as 'presence'].retain) return;
     const kind = parsed.kind as SequencedKind | 'presence';
     const decoded = decodeMessage(kind, payload);
     if (!decoded.ok) return this.#complain(deviceId, kind, decoded.code, decoded.detail);
@@ -114,8 +115,8 @@ export class IngestService {
       return this.#complain(deviceId, kind, 'SCHEMA', '/at: no such time');
     // Fields that this server does not know are not kept: what a board can store here is what the schema bounds.
     Value.Clean(MESSAGE_SCHEMAS[kind], message);
-    const item = { deviceId, receivedAt: this.now(), kind, message } as NewItem;
-    return this.#enqueue(item);
+    const alone = isDoubtful(payload);
+    return this.#enqueue({ deviceId, receivedAt: this.now(), kind, message, alone } as NewItem);
   }
 
   /** What was written since the last call: device → tables. For pruning. */
@@ -150,22 +151,23 @@ export class IngestService {
     await this.#snapshotWrites.run(async () => {
       await this.pictures.put(sha256, payload);
       const row = { deviceId, eventId, sha256, bytes: payload.length, receivedAt };
-      await this.#enqueue({ deviceId, receivedAt, kind: 'snapshots', row } as NewItem);
+      await this.#enqueue({ deviceId, receivedAt, kind: 'snapshots', row, alone: false } as NewItem);
     });
   }
 
   #enqueue(item: NewItem): Promise<void> {
     return new Promise((resolve, reject) => {
       this.#waiting.push({ ...item, done: resolve, giveBack: reject } as Item);
-      this.#flushing ??= this.#flush().finally(() => {
-        this.#flushing = null;
-      });
+      this.#flushing ??= this.#flush();
     });
   }
 
   async #flush(): Promise<void> {
+    // What comes in the same turn goes in the same batch.
+    await null;
     while (this.#waiting.length > 0) {
-      const items = this.#waiting.splice(0, MAX_BATCH);
+      const alone = this.#waiting.slice(0, MAX_BATCH).findIndex((item) => item.alone);
+      const items = this.#waiting.splice(0, alone < 0 ? MAX_BATCH : Math.max(1, alone));
       try {
         await this.#commit(items);
         this.#held = false;
@@ -173,6 +175,8 @@ export class IngestService {
         await this.#retry(items, error as Error);
       }
     }
+    // In this turn, not in a later one: who enqueues next must find that nobody flushes, or the message would lie there.
+    this.#flushing = null;
   }
 
   /** A batch that was not committed: it waits for a database that is away; else one message may have spoilt it for all. */
@@ -213,36 +217,23 @@ export class IngestService {
   }
 
   async #commit(items: readonly Item[]): Promise<void> {
-    const ordered = items.filter((item) => item.kind === 'presence' || item.kind === 'reported');
-    const orders = await this.repository.orders([...new Set(ordered.map((item) => item.deviceId))]);
-    const batch: IngestBatch = {
-      rows: { reports: [], telemetry: [], events: [], replies: [] },
-      snapshots: [],
-      devices: new Map(),
-    };
-    const pictures = new Map<string, SnapshotRow>();
-    for (const item of items) {
-      if (item.kind === 'snapshots') pictures.set(`${item.deviceId}/${item.row.eventId}`, item.row);
-      else if (item.kind === 'presence') takePresence(item, orders, batch.devices);
-      else {
-        const { deviceId, receivedAt, message } = item;
-        const { bootId, sequence, at } = message;
-        batch.rows[TABLE_OF[item.kind]].push({
-          deviceId,
-          bootId,
-          sequence,
-          at: new Date(at),
-          receivedAt,
-          body: message,
-        });
-        if (item.kind === 'reported') takeReport(item, orders, batch.devices);
-      }
-    }
-    batch.snapshots = [...pictures.values()];
-    await this.repository.commit(batch);
+    await this.#write(items);
     this.counters.batches += 1;
     this.counters.stored += items.length;
     for (const item of items) this.#finish(item);
+  }
+
+  /** Another replica may change a device between the look at it and the write: then once more for that device. */
+  async #write(items: readonly Item[]): Promise<void> {
+    let left = items;
+    for (let round = 0; left.length > 0 && round < MAX_ROUNDS; round += 1) {
+      const ids = new Set(
+        left.filter(({ kind }) => kind === 'presence' || kind === 'reported').map((one) => one.deviceId),
+      );
+      const stale = new Set(await this.repository.commit(batchOf(left, await this.repository.orders([...ids]))));
+      left = left.filter(({ deviceId, kind }) => stale.has(deviceId) && (kind === 'presence' || kind === 'reported'));
+    }
+    if (left.length > 0) throw new Error(`${left[0].deviceId} changed ${MAX_ROUNDS} times while it was written`);
   }
 
   #finish(item: Item): void {
@@ -259,6 +250,7 @@ export class IngestService {
         DELIVERY.acks,
       );
     }
+    if (item.kind === 'reported' || item.kind === 'presence') for (const listener of this.#listeners) listener();
     item.done();
   }
 
@@ -269,4 +261,9 @@ export class IngestService {
     this.#complained.set(deviceId, at);
     this.log.warn({ deviceId, kind, code, detail: detail.slice(0, 300) }, 'invalid message ignored');
   }
+}
+
+/** Escapes of NUL and of halves of surrogate pairs: JSON may hold them, PostgreSQL's jsonb may not. */
+function isDoubtful(payload: Buffer): boolean {
+  return payload.includes('\\u0000') || payload.includes('\\ud') || payload.includes('\\uD');
 }

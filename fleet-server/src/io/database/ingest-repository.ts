@@ -1,47 +1,19 @@
-import type { Reported } from '@vigie/protocol';
-import { and, desc, eq, inArray, lt, sql } from 'drizzle-orm';
-import type { BootHistory } from '../../devices/ordering.js';
+import { and, desc, eq, inArray, isNull, lt, sql } from 'drizzle-orm';
+import { stateText } from '../../devices/report-state.js';
 import type { Database } from './database.js';
+import type { DeviceOrder, IngestBatch, ReceivedTable, SnapshotRow } from './ingest-rows.js';
+import {
+  insertReceived,
+  insertReplies,
+  insertTelemetry,
+  tell,
+  updateDevices,
+  upsertSnapshots,
+} from './ingest-statements.js';
+import { rawQuery } from './raw-query.js';
 import { devices, events, replies, reports, snapshots, telemetry } from './schema/foundation.js';
 
 const TABLES = { reports, telemetry, events, replies };
-export type ReceivedTable = keyof typeof TABLES;
-
-/** One message with a boot id and a sequence. */
-export interface ReceivedRow {
-  deviceId: string;
-  bootId: string;
-  sequence: number;
-  at: Date;
-  receivedAt: Date;
-  body: unknown;
-}
-
-export interface SnapshotRow {
-  deviceId: string;
-  eventId: string;
-  sha256: string;
-  bytes: number;
-  receivedAt: Date;
-}
-
-/** What orders a device's messages, as it is stored. */
-export interface DeviceOrder extends BootHistory {
-  reported: { bootId: string; sequence: number } | null;
-}
-
-/** Changes of one device's row. */
-export interface DeviceChange {
-  history?: BootHistory & { at: Date };
-  reported?: { body: Reported; receivedAt: Date };
-}
-
-/** Everything that one commit writes. */
-export interface IngestBatch {
-  rows: Record<ReceivedTable, ReceivedRow[]>;
-  snapshots: SnapshotRow[];
-  devices: Map<string, DeviceChange>;
-}
 
 export interface EventQuery {
   device?: string;
@@ -57,60 +29,55 @@ export class IngestRepository {
 
   async orders(deviceIds: readonly string[]): Promise<Map<string, DeviceOrder>> {
     if (deviceIds.length === 0) return new Map();
+    const { id, bootId, pastBoots, online, reportedBootId, reportedSequence, decommissionedAt } = devices;
+    const { reportedGeneration, phase, running, errorCode, agentVersion } = devices;
     const rows = await this.#database.drizzle
       .select({
-        id: devices.id,
-        bootId: devices.bootId,
-        pastBoots: devices.pastBoots,
-        online: devices.online,
-        reported: devices.reported,
+        ...{ id, bootId, pastBoots, online, reportedBootId, reportedSequence },
+        ...{ reportedGeneration, phase, running, errorCode, agentVersion },
+        configuration: sql<string | null>`(${devices.reported} #>> '{configuration,digest}') || ' ' ||
+          coalesce(${devices.reported} #>> '{configuration,code}', 'ok')`,
       })
       .from(devices)
-      .where(inArray(devices.id, [...deviceIds]));
+      .where(and(inArray(id, [...deviceIds]), isNull(decommissionedAt)));
     return new Map(
-      rows.map(({ id, reported, ...history }) => [
-        id,
-        { ...history, reported: reported && { bootId: reported.bootId, sequence: reported.sequence } },
+      rows.map((row) => [
+        row.id,
+        {
+          ...{ bootId: row.bootId, pastBoots: row.pastBoots, online: row.online },
+          reported:
+            row.reportedBootId === null || row.reportedSequence === null
+              ? null
+              : { bootId: row.reportedBootId, sequence: row.reportedSequence },
+          state: stateText({ ...row, generation: row.reportedGeneration, error: row.errorCode }),
+        },
       ]),
     );
   }
 
-  /** Commits a batch; rows that are there already (same device, boot, sequence) are left as they are. */
-  async commit(batch: IngestBatch): Promise<void> {
-    const db = this.#database.drizzle;
-    const queries: { toSQL(): { sql: string; params: unknown[] } }[] = [];
-    for (const [name, rows] of Object.entries(batch.rows)) {
-      if (rows.length > 0)
-        queries.push(
-          db
-            .insert(TABLES[name as ReceivedTable])
-            .values(rows)
-            .onConflictDoNothing(),
-        );
-    }
-    for (const row of batch.snapshots) {
-      const { sha256, bytes, receivedAt } = row;
-      const target = [snapshots.deviceId, snapshots.eventId];
-      queries.push(db.insert(snapshots).values(row).onConflictDoUpdate({ target, set: { sha256, bytes, receivedAt } }));
-    }
-    for (const [id, { history, reported }] of batch.devices) {
-      const set = {
-        ...(history && {
-          bootId: history.bootId,
-          pastBoots: history.pastBoots,
-          online: history.online,
-          presenceAt: history.at,
-        }),
-        ...(reported && { reported: reported.body, reportedReceivedAt: reported.receivedAt }),
-      };
-      queries.push(
-        db
-          .update(devices)
-          .set(set as Partial<typeof devices.$inferInsert>)
-          .where(eq(devices.id, id)),
-      );
-    }
-    if (queries.length > 0) await this.#database.transaction(queries);
+  /**
+   * Commits a batch; rows that are there already (same device, boot, sequence) are left as they are. Returns the devices whose
+   * row has changed since `orders` was asked: their changes were not written and have to be decided anew.
+   */
+  async commit({ rows, telemetry: measured, snapshots: pictures, devices: changes }: IngestBatch): Promise<string[]> {
+    const changed = [...changes].sort(([a], [b]) => (a < b ? -1 : 1));
+    const told = changed.flatMap(([id, { reported }]) =>
+      reported === undefined || reported.told === null ? [] : [[id, reported] as const],
+    );
+    const statements = [
+      ...(rows.reports.length > 0 ? [insertReceived('reports', rows.reports)] : []),
+      ...(measured.length > 0 ? [insertTelemetry(measured)] : []),
+      ...(rows.events.length > 0 ? [insertReceived('events', rows.events)] : []),
+      ...(rows.replies.length > 0 ? [insertReplies(rows.replies)] : []),
+      ...(pictures.length > 0 ? [upsertSnapshots(pictures)] : []),
+      ...(changed.length > 0 ? [updateDevices(changed)] : []),
+    ];
+    const updating = changed.length > 0 ? statements.length - 1 : -1;
+    if (told.length > 0 || rows.replies.length > 0) statements.push(tell(told, rows.replies));
+    if (statements.length === 0) return [];
+    const results = await this.#database.transaction(statements.map((one) => rawQuery(this.#database, one)));
+    const written = new Set(results[updating]?.map(({ id }) => id));
+    return changed.flatMap(([id]) => (written.has(id) ? [] : [id]));
   }
 
   async events({ device, limit }: EventQuery): Promise<{ deviceId: string; receivedAt: Date; body: unknown }[]> {
