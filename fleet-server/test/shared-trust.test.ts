@@ -1,11 +1,11 @@
 import { rm } from 'node:fs/promises';
 import { join } from 'node:path';
-import { DatabaseTrustStorage } from '@vigie/fleet-server/io/database/database-trust-storage';
 import { PgliteDatabase } from '@vigie/fleet-server/io/database/pglite-database';
-import { rotate } from '@vigie/fleet-server/io/tuf/key-changes';
-import { KeyFolder, ONLINE_PURPOSES } from '@vigie/fleet-server/io/tuf/key-folder';
-import { TufRepository } from '@vigie/fleet-server/io/tuf/tuf-repository';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { DatabaseTrustStorage } from '../src/io/database/database-trust-storage.js';
+import { rotate } from '../src/io/tuf/key-changes.js';
+import { KeyFolder, ONLINE_PURPOSES } from '../src/io/tuf/key-folder.js';
+import { TufRepository } from '../src/io/tuf/tuf-repository.js';
 import { temporaryFolder } from './server-fixture.js';
 import { listing, verifyPublished } from './trust-fixture.js';
 
