@@ -29,7 +29,7 @@ const anyOf = (...names) =>
 
 const tests = '\\.test\\.ts$|/test/';
 const pure =
-  '^(agent/protocol/src/|agent/src/(vision|update)/|fleet-server/src/(registry|gates|rollout|devices)/|models/src/runtime/(?!onnx-session|tfjs-|load-model))';
+  '^(agent/protocol/src/|agent/src/(vision|update)/|fleet-server/src/(registry|gates|rollout|devices|alerts)/|models/src/runtime/(?!onnx-session|tfjs-|load-model))';
 /** Programs (and the parts of their command line) put adapters together; nobody else names one. */
 const compositionRoots = '(main|cli|[a-z-]+-cli|[a-z-]+-command|[a-z-]+-wiring)\\.ts$';
 

@@ -11,6 +11,7 @@ export const AccessConfig = Type.Object(
     sessionHours: Whole(12, 1, 720, 'a login ends after so long in any case, hours'),
     loginFailures: Whole(5, 1, 100, 'failed logins of one account from one network before it is locked'),
     lockoutMinutes: Whole(5, 1, 1440, 'first lock of an account for a network, minutes; each further one doubles'),
+    scryptLogN: Whole(15, 12, 20, 'cost of a password hash: log2 of N of scrypt, with r 8 and p 3; 15 takes 32 MiB'),
     requestsPerSecond: Whole(100, 1, 1_000_000, 'requests of one token or login, on average, 1/s'),
     requestBurst: Whole(1000, 1, 1_000_000, 'requests of one token or login at once'),
     anonymousPerSecond: Whole(200, 1, 1_000_000, 'requests of one network that show no token, on average, 1/s'),

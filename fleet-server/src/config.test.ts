@@ -12,6 +12,12 @@ describe('parseConfig', () => {
       mqtt: { host: '127.0.0.1', port: 1883, maxConnections: 1000 },
       mqtts: { host: '127.0.0.1', port: 8883, maxConnections: 20_000 },
       tls: { names: [], deviceDays: 365, renewalGraceDays: 30 },
+      gates: { secondPerson: true, release: 'automatic', resultsPerRelease: 2000, labTimeoutSeconds: 900 },
+      access: {
+        ...{ sessionIdleMinutes: 60, sessionHours: 12, loginFailures: 5, lockoutMinutes: 5, scryptLogN: 15 },
+        ...{ requestsPerSecond: 100, requestBurst: 1000, anonymousPerSecond: 200, anonymousBurst: 2000 },
+        ...{ refusedBurst: 60, streams: 200 },
+      },
       registry: { policy: 'default', garbageGraceHours: 24 },
       upload: {
         ...{ maxBytes: 268_435_456, verifyTimeoutSeconds: 120, verifyMemoryMiB: 1536 },

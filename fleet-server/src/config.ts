@@ -4,7 +4,9 @@ import { Value } from '@sinclair/typebox/value';
 import { parse } from 'yaml';
 import { AccessConfig } from './config-access.js';
 import { DriftConfig, EnrollmentConfig, PresenceConfig, RetentionConfig } from './config-devices.js';
+import { GatesConfig } from './config-gates.js';
 import { RegistryConfig } from './config-registry.js';
+import { NotificationConfig, notificationProblem } from './notification-config.js';
 
 const Strict = { additionalProperties: false } as const;
 const Url = (protocols: string, description: string) =>
@@ -149,6 +151,7 @@ export const ServerConfig = Type.Object(
     ),
     access: AccessConfig,
     registry: RegistryConfig,
+    gates: GatesConfig,
     upload: Type.Object(
       {
         maxBytes: Whole(268_435_456, 1024, 1_073_741_824, 'largest package, bytes'),
@@ -163,6 +166,7 @@ export const ServerConfig = Type.Object(
     presence: PresenceConfig,
     retention: RetentionConfig,
     drift: DriftConfig,
+    notifications: NotificationConfig,
     log: Type.Object(
       {
         level: Type.Union(
@@ -200,6 +204,8 @@ export function parseConfig(document: unknown, origin: string): ServerConfig {
     }
   }
   checkExternalBroker(config, origin);
+  const notificationFault = notificationProblem(config.notifications);
+  if (notificationFault !== null) throw new ConfigError(`${origin}: ${notificationFault}`);
   checkDatabase(config, origin);
   checkObjects(config, origin);
   return config;

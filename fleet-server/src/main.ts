@@ -10,12 +10,13 @@ import { lockDataFolder } from './io/data-folder-lock.js';
 import { ActivityRepository } from './io/database/activity-repository.js';
 import { CertificateRepository } from './io/database/certificate-repository.js';
 import { DeviceRepository } from './io/database/device-repository.js';
+import { GrantRepository } from './io/database/grant-repository.js';
 import { IngestRepository } from './io/database/ingest-repository.js';
 import { LeaseRepository } from './io/database/lease-repository.js';
 import { ReleaseRepository } from './io/database/release-repository.js';
 import { TokenRepository } from './io/database/token-repository.js';
 import type { Now } from './ports.js';
-import { defaultCertificate } from './registry/certification.js';
+import { defaultCertificate, mergeCertificates } from './registry/certification.js';
 import { enrollmentRoutes } from './routes/enrollment-routes.js';
 import { createHttpServer, type TlsOptions } from './routes/http-server.js';
 import { objectRoutes } from './routes/object-routes.js';
@@ -31,7 +32,7 @@ import { ObjectAccess } from './services/object-access.js';
 import { Publication } from './services/publication.js';
 import { RevocationService } from './services/revocation.js';
 import { openPki } from './tls-wiring.js';
-import { openTrust, trustAdministration, trustWatch } from './trust-wiring.js';
+import { openTrust, trustAdministration, trustStorage, trustWatch } from './trust-wiring.js';
 import { wireAccess } from './wiring/access-wiring.js';
 import { openDatabase } from './wiring/database-wiring.js';
 import { wireDevices } from './wiring/device-wiring.js';
@@ -76,18 +77,19 @@ export async function startServer({ config, log, now = systemNow, onFatal }: Ser
     closers.push(() => lock.release());
     await rm(paths.temporary, { recursive: true, force: true });
     await privateFolder(paths.temporary);
-    const tuf = await openTrust(directory, now);
-    await tuf.renew();
     await upgradeLayout(directory, now());
     const pki = await openPki(paths.pki, config, now());
     const database = await openDatabase(config.database, paths.database, { log, onLost: onFatal });
     closers.push(() => database.close());
+    const tuf = await openTrust(directory, trustStorage(directory, database), now);
+    await tuf.renew();
     const devices = new DeviceRepository(database);
     const activity = new ActivityRepository(database);
     const releases = new ReleaseRepository(database, activity);
     const received = new IngestRepository(database);
     const tokens = new TokenRepository(database);
     const certificates = new CertificateRepository(database);
+    const grants = new GrantRepository(database);
     const { blobs, pictures } = await openObjects(config.objects, paths);
     await devices.markAllOffline();
 
@@ -131,7 +133,8 @@ export async function startServer({ config, log, now = systemNow, onFatal }: Ser
     const source = {
       listed: () => releases.listed(),
       assigned: () => releases.assigned(),
-      certificates: async () => (await releases.certifiedByDefault()).map(defaultCertificate),
+      certificates: async () =>
+        mergeCertificates((await releases.certifiedByDefault()).map(defaultCertificate), await grants.certificates()),
       desired: (ids?: readonly string[]) => devices.desired(ids),
     };
     const publication: Publication = new Publication(source, blobs, tuf, broker);
@@ -147,15 +150,15 @@ export async function startServer({ config, log, now = systemNow, onFatal }: Ser
       wake: (duty) => duties.wake(duty),
     };
     const boards = wireDevices(core);
-    const registry = wireRegistry(core);
+    const registry = await wireRegistry(core);
     const surface = wireAccess(core);
     const features: Feature[] = [
       registry,
-      wireGates(core),
+      wireGates(core, grants, registry),
       boards,
       wireRollouts(core),
       surface,
-      wireNotifications(core),
+      await wireNotifications(core),
     ];
     for (const feature of features) closers.push(async () => feature.close?.());
     const duties = new DutyRunner(

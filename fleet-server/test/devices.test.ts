@@ -163,7 +163,10 @@ describe('a configuration', () => {
 
   it('that makes no sense is refused, and no release may drop a label that it needs', async () => {
     const refused = async (configuration: unknown) =>
-      (await api.call('PUT', '/api/v1/configuration', { configuration })).body as { code: string; reason?: string };
+      (await api.call('PUT', '/api/v1/configuration', { configuration })).body as unknown as {
+        code: string;
+        reason?: string;
+      };
     expect(await refused({ rules: [{ name: 'a', zone: 'b' }] })).toMatchObject({
       code: 'CONFIGURATION_INVALID',
       reason: 'PLACE_UNKNOWN',

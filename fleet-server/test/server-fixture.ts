@@ -190,7 +190,11 @@ export async function dataFolder(): Promise<Initialised> {
 export async function initialised(changes: Record<string, unknown>): Promise<Initialised> {
   const directory = join(await temporaryFolder(), 'data');
   const { database } = configOf(directory, changes);
-  const host = { log: pino({ level: 'silent' }), onLost: () => undefined, environment: {} };
+  const host = {
+    log: pino({ level: process.env.VIGIE_TEST_LOG ?? 'silent' }),
+    onLost: () => undefined,
+    environment: {},
+  };
   return initialise(directory, undefined, undefined, (embedded) => openDatabase(database, embedded, host));
 }
 
@@ -216,7 +220,7 @@ export async function start(
   };
   const server = await startServer({
     config: configOf(directory, changes),
-    log: pino({ level: 'silent' }),
+    log: pino({ level: process.env.VIGIE_TEST_LOG ?? 'silent' }),
     onFatal,
     now,
   });

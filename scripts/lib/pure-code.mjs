@@ -10,6 +10,7 @@ const PURE_FOLDERS = [
   'fleet-server/src/gates',
   'fleet-server/src/rollout',
   'fleet-server/src/devices',
+  'fleet-server/src/alerts',
   'models/src/runtime',
 ];
 const GLOBALS =

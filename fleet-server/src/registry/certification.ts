@@ -18,3 +18,14 @@ export function defaultCertificate({ digest, requires, createdAt }: CertifiedRel
   const grant = { policy: DEFAULT_POLICY.name, measured: {}, grantedAt: createdAt.toISOString() };
   return { digest, grants: classes.map((hardwareClass) => ({ hardwareClass, ...grant })) };
 }
+
+/** One certificate for each package: what the default policy granted, and what gates did, whose measured word counts. */
+export function mergeCertificates(byDefault: readonly Certificate[], byGates: readonly Certificate[]): Certificate[] {
+  const merged = new Map(byDefault.map((certificate) => [certificate.digest, certificate]));
+  for (const { digest, grants } of byGates) {
+    const judged = new Set(grants.map(({ hardwareClass }) => hardwareClass));
+    const others = (merged.get(digest)?.grants ?? []).filter(({ hardwareClass }) => !judged.has(hardwareClass));
+    merged.set(digest, { digest, grants: [...others, ...grants] });
+  }
+  return [...merged.values()];
+}

@@ -166,6 +166,8 @@ export interface StepInput {
   candidates: readonly Pair[];
   /** Boards to join as members, laid out by plan(); null: not read this time. */
   joining: readonly Member[] | null;
+  /** Members without a certificate for their class that have one by now. */
+  recertified: readonly Pair[];
   tallies: readonly WaveTally[];
   /** Offers of the last minute. */
   startsLastMinute: number;

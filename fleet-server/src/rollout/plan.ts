@@ -9,14 +9,17 @@ export interface PlannedBoard extends SelectableDevice {
   previous: Member['previous'];
 }
 
-/** Salt of the boards' order and cohorts: other rollouts lay the same boards out differently. */
-const orderSalt = (id: number) => `rollout-${id}`;
-const cohortSalt = (id: number) => `rollout-${id}/cohort`;
+/**
+ * Salt of the boards' order and cohorts: each release lays the boards out differently, and a dry run as the rollout after it.
+ */
+export function saltOf({ salt, release }: Pick<RolloutSpec, 'salt' | 'release'>): string {
+  return salt === '' ? `${release.name}@${release.version}` : salt;
+}
 
-export function cohortOf(spec: RolloutSpec, id: number, deviceId: string, winner: Cohort | null): Cohort {
+export function cohortOf(spec: RolloutSpec, deviceId: string, winner: Cohort | null): Cohort {
   if (winner !== null) return winner;
   if (spec.comparison === undefined) return 'A';
-  return stableShare(deviceId, cohortSalt(id)) < spec.comparison.share ? 'B' : 'A';
+  return stableShare(deviceId, `${saltOf(spec)}/cohort`) < spec.comparison.share ? 'B' : 'A';
 }
 
 /**
@@ -26,7 +29,6 @@ export function cohortOf(spec: RolloutSpec, id: number, deviceId: string, winner
  */
 export function plan(
   spec: RolloutSpec,
-  id: number,
   boards: readonly PlannedBoard[],
   targets: StepInput['targets'],
   progress: Pick<Progress, 'winner'>,
@@ -34,9 +36,9 @@ export function plan(
   const { devices, ...conditions } = spec.selector;
   const named = devices && new Set(devices);
   const selected = boards.filter((board) => (named?.has(board.id) ?? true) && selects(conditions, board));
-  const ordered = inOrder(selected, spec, id).map((board, position): { board: PlannedBoard; member: Member } => ({
+  const ordered = inOrder(selected, spec).map((board, position): { board: PlannedBoard; member: Member } => ({
     board,
-    member: newMember(board, 0, position, cohortOf(spec, id, board.id, progress.winner)),
+    member: newMember(board, 0, position, cohortOf(spec, board.id, progress.winner)),
   }));
   const certified: Member[] = [];
   for (const { board, member } of ordered) {
@@ -65,13 +67,12 @@ export function waveEnds(spec: Pick<RolloutSpec, 'waves'>, boards: number): numb
 /** Boards that came to match after the plan was made: they join the present wave. */
 export function late(
   spec: RolloutSpec,
-  id: number,
   boards: readonly PlannedBoard[],
   targets: StepInput['targets'],
   { wave, winner }: Pick<Progress, 'wave' | 'winner'>,
   firstPosition: number,
 ): Member[] {
-  return plan(spec, id, boards, targets, { winner }).map((member, index) => ({
+  return plan(spec, boards, targets, { winner }).map((member, index) => ({
     ...member,
     wave,
     position: firstPosition + index,
@@ -93,10 +94,10 @@ function uncertified(member: Member, hardwareClass: string): void {
   member.message = `no certificate for ${hardwareClass}`;
 }
 
-function inOrder(boards: readonly PlannedBoard[], spec: RolloutSpec, id: number): PlannedBoard[] {
+function inOrder(boards: readonly PlannedBoard[], spec: RolloutSpec): PlannedBoard[] {
   const listed = new Map(spec.selector.devices?.map((deviceId, index) => [deviceId, index]));
   const keyOf = (deviceId: string): number => {
-    if (spec.order === 'hash') return stableShare(deviceId, orderSalt(id));
+    if (spec.order === 'hash') return stableShare(deviceId, saltOf(spec));
     return spec.order === 'listed' ? (listed.get(deviceId) ?? 0) : 0;
   };
   const keyed = boards.map((board) => ({ board, key: keyOf(board.id) }));

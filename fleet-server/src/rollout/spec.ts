@@ -1,4 +1,5 @@
-import { type Static, Type } from '@sinclair/typebox';
+import { type Static, type TOptional, type TProperties, Type } from '@sinclair/typebox';
+import { Value } from '@sinclair/typebox/value';
 import { DeliveryPolicy, Instant, ModelName, SemanticVersion, ShadowPolicy, TrialPolicy } from '@vigie/protocol';
 import { Selector } from '../devices/selector.js';
 
@@ -132,6 +133,8 @@ export const RolloutSpec = Type.Object(
     waves: Type.Array(Wave, { minItems: 1, maxItems: 32 }),
     /** How the boards are laid into waves: by a stable hash, by their ids, or as the selector lists them. */
     order: Type.Union([Type.Literal('hash'), Type.Literal('id'), Type.Literal('listed')], { default: 'hash' }),
+    /** Makes another order and other cohorts of the same boards; empty: the release's name and version do. */
+    salt: Type.String({ maxLength: 64, default: '' }),
     /** Boards that may be at work at the same time. */
     concurrency: Type.Integer({ minimum: 1, maximum: 100_000, default: 50 }),
     startsPerMinute: Type.Optional(Type.Integer({ minimum: 1, maximum: 1_000_000 })),
@@ -162,3 +165,57 @@ export const RolloutSpec = Type.Object(
   Strict,
 );
 export type RolloutSpec = Static<typeof RolloutSpec>;
+
+const { name: _name, size: _size, errors: _errors, ...waveOptions } = Wave.properties;
+/** What a request says of a wave: the rest takes its defaults. */
+const WaveRequest = Type.Object(
+  {
+    name: Wave.properties.name,
+    size: WaveSize,
+    errors: Type.Optional(Type.Partial(ErrorLimit, Strict)),
+    ...optional(waveOptions),
+  },
+  Strict,
+);
+const { metric, of, min, max, ...gateOptions } = LiveGate.properties;
+const GateRequest = Type.Object({ metric, of, min, max, ...optional(gateOptions) }, Strict);
+const { release: other, metric: compared, better, ...comparisonOptions } = Comparison.properties;
+const ComparisonRequest = Type.Object(
+  { release: other, metric: compared, better, ...optional(comparisonOptions) },
+  Strict,
+);
+const { release, selector, waves: _waves, gates: _gates, comparison: _comparison, ...options } = RolloutSpec.properties;
+
+/** A rollout as it is asked for: release and boards must be said, everything else has defaults (see docs/rollouts.md). */
+export const RolloutRequest = Type.Object(
+  {
+    ...{ release, selector, ...optional(options) },
+    waves: Type.Optional(Type.Array(WaveRequest, { minItems: 1, maxItems: 32 })),
+    gates: Type.Optional(Type.Array(GateRequest, { maxItems: 16 })),
+    comparison: Type.Optional(ComparisonRequest),
+  },
+  Strict,
+);
+export type RolloutRequest = Static<typeof RolloutRequest>;
+
+/** Canary, half, all. */
+const STANDARD_WAVES: NonNullable<RolloutRequest['waves']> = [
+  { name: 'canary', size: { count: 1 } },
+  { name: 'half', size: { share: 0.5 } },
+  { name: 'all', size: { share: 1 } },
+];
+const STANDARD_ERRORS = { share: 0.1, minimum: 10 };
+
+/** Fills in what a request leaves out. */
+export function completeSpec(request: RolloutRequest): RolloutSpec {
+  const waves = (request.waves ?? STANDARD_WAVES).map((wave) => ({ ...wave, errors: wave.errors ?? STANDARD_ERRORS }));
+  return Value.Default(RolloutSpec, structuredClone({ ...request, waves })) as RolloutSpec;
+}
+
+function optional<Properties extends TProperties>(
+  properties: Properties,
+): { [K in keyof Properties]: TOptional<Properties[K]> } {
+  return Object.fromEntries(Object.entries(properties).map(([key, schema]) => [key, Type.Optional(schema)])) as {
+    [K in keyof Properties]: TOptional<Properties[K]>;
+  };
+}

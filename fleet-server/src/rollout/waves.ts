@@ -54,7 +54,12 @@ function planWaves(draft: Draft): void {
 }
 
 export function join(draft: Draft): void {
-  const { joining } = draft.input;
+  const { joining, recertified } = draft.input;
+  for (const pair of recertified) {
+    const member = draft.current(pair);
+    if (member.state !== 'not-certified') continue;
+    draft.set(pair, { ...member, state: 'waiting', code: null, message: null, wave: draft.progress.wave });
+  }
   if (joining === null || joining.length === 0) return;
   for (const member of joining) draft.add(member);
   draft.decide('joined', `${boards(joining.length)} came to match`, { devices: joining.map((one) => one.deviceId) });

@@ -6,15 +6,14 @@ import {
   type EnrollResponse,
 } from '@vigie/protocol';
 import type { CertificateRepository } from '../io/database/certificate-repository.js';
-import {
-  type EnrollmentTokenOptions,
-  type EnrollmentTokenRecord,
-  enrollmentTokenId,
-  type TokenRepository,
+import type {
+  EnrollmentTokenOptions,
+  EnrollmentTokenRecord,
+  TokenRepository,
 } from '../io/database/token-repository.js';
 import type { IssueResult } from '../io/pki/device-issuer.js';
 import type { Broker, Now, PeerCertificate } from '../ports.js';
-import { enrollmentToken, hashSecret, newSecret } from '../secrets.js';
+import { enrollmentToken, enrollmentTokenId, hashSecret, newSecret } from '../secrets.js';
 import { isReserved } from './access.js';
 import { AttemptLimit } from './attempt-limit.js';
 import type { RevocationService } from './revocation.js';

@@ -59,6 +59,7 @@ export class IngestService {
   readonly #snapshotWrites = new Serial();
   #touched = new Map<string, Set<ReceivedTable | 'snapshots'>>();
   #flushing: Promise<void> | null = null;
+  readonly #listeners: (() => void)[] = [];
   #held = false;
   #stopped = false;
   #goOn: () => void = () => undefined;
@@ -94,6 +95,11 @@ export class IngestService {
   /** Calls back with boards that have just come, once that is committed. */
   onBirth(listener: (deviceIds: string[]) => void): void {
     this.#birthListener = listener;
+  }
+
+  /** Calls back after each commit of a report, a birth or a last will. Cheap work only: it stands between commit and answer. */
+  onReported(listener: () => void): void {
+    this.#listeners.push(listener);
   }
 
   /** Holds nothing any more: what cannot be committed now fails. */
@@ -252,6 +258,7 @@ export class IngestService {
         DELIVERY.acks,
       );
     }
+    if (item.kind === 'reported' || item.kind === 'presence') for (const listener of this.#listeners) listener();
     item.done();
   }
 

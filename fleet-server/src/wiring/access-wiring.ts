@@ -32,7 +32,7 @@ export function wireAccess({ config, database, tokens, now }: Core): AccessFeatu
   const sessions = new SessionRepository(database);
   const users = new UserRepository(database);
   const keys = new IdempotencyRepository(database);
-  const passwords = new Passwords();
+  const passwords = new Passwords({ N: 2 ** access.scryptLogN, r: 8, p: 3 });
   const rules = {
     idleMs: access.sessionIdleMinutes * MINUTE_MS,
     absoluteMs: access.sessionHours * 60 * MINUTE_MS,

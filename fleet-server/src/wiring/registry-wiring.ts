@@ -1,12 +1,20 @@
+import { parts } from '../data-folder-wiring.js';
 import { PromotionRepository } from '../io/database/promotion-repository.js';
+import { UploadRepository } from '../io/database/upload-repository.js';
 import { packageSandbox } from '../io/package-sandbox.js';
+import { UploadFolder } from '../io/upload-folder.js';
 import { RELEASE_POLICIES } from '../registry/release-state.js';
 import { promotionRoutes } from '../routes/promotion-routes.js';
 import { releaseRoutes } from '../routes/release-routes.js';
+import { uploadRoutes } from '../routes/upload-routes.js';
 import { ReleaseIntake } from '../services/release-intake.js';
 import { ReleaseLife } from '../services/release-life.js';
 import { ReleasePromotions } from '../services/release-promotions.js';
+import { type FetchPackage, ReleaseUploads } from '../services/release-uploads.js';
 import type { Core, Feature } from './feature-wiring.js';
+
+/** Uploads that nobody continues are looked for so often. */
+const SWEEP_MS = 60_000;
 
 /** What other areas call. */
 export interface RegistryFeature extends Feature {
@@ -16,8 +24,8 @@ export interface RegistryFeature extends Feature {
 }
 
 /** Packages, releases and what is said of them. */
-export function wireRegistry(core: Core): RegistryFeature {
-  const { config, temporary, database, blobs, releases, publication, labels, now } = core;
+export async function wireRegistry(core: Core): Promise<RegistryFeature> {
+  const { config, temporary, database, blobs, releases, publication, labels, log, now } = core;
   const verify = packageSandbox({
     timeoutMs: config.upload.verifyTimeoutSeconds * 1000,
     memoryBytes: config.upload.verifyMemoryMiB * 1024 * 1024,
@@ -28,12 +36,32 @@ export function wireRegistry(core: Core): RegistryFeature {
   const life = new ReleaseLife(releases, publication, now);
   const decisions = new PromotionRepository(database);
   const promotions = new ReleasePromotions(decisions, releases, labels, async () => ({}), now);
+  const { maxOpen, expiryHours } = config.upload;
+  const limits = { maxBytes, maxOpen, expiryMs: expiryHours * 3_600_000 };
+  const arriving = new UploadRepository(database);
+  const files = await UploadFolder.open(parts(config.data.directory).uploads);
+  const uploads = new ReleaseUploads(arriving, files, intake, noMlflow, limits, log, now);
+  await uploads.resume();
+  const sweeping = setInterval(() => {
+    uploads.sweep().catch((error: Error) => log.error({ err: error }, 'uploads could not be swept'));
+  }, SWEEP_MS);
+  sweeping.unref();
   const isPublished = (release: { name: string; version: string }) => publication.isPublished(release);
   return {
     ...{ life, promotions, intake },
     routes: (app) => {
       releaseRoutes(app, { releases, promotions: decisions, intake, life, isPublished, now });
       promotionRoutes(app, promotions, decisions);
+      uploadRoutes(app, uploads, arriving);
+    },
+    close: async () => {
+      clearInterval(sweeping);
+      await uploads.close();
     },
   };
 }
+
+const noMlflow: FetchPackage = async () => ({
+  ok: false,
+  failure: { code: 'MLFLOW_NOT_CONFIGURED', detail: 'no MLflow server is known; set mlflow.url in the configuration' },
+});

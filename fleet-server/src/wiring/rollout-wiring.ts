@@ -1,6 +1,54 @@
+import { RolloutFigures } from '../io/database/rollout-figures.js';
+import { RolloutRepository } from '../io/database/rollout-repository.js';
+import { RolloutViews } from '../io/database/rollout-views.js';
+import { RolloutWriter } from '../io/database/rollout-writer.js';
+import { defaultCertificate } from '../registry/certification.js';
+import { rolloutRoutes } from '../routes/rollout-routes.js';
+import { RolloutAdvance } from '../services/rollout-advance.js';
+import { RolloutService } from '../services/rollout-service.js';
 import type { Core, Feature } from './feature-wiring.js';
 
+const DUTY = 'rollouts';
+/** Reports come in storms: one step takes in all that gathered, ms. */
+const GATHER_MS = 200;
+
 /** Releases to boards, in waves. */
-export function wireRollouts(_core: Core): Feature {
-  return {};
+export function wireRollouts(core: Core): Feature {
+  const { database, activity, publication, releases, labels, now, log } = core;
+  const repository = new RolloutRepository(database);
+  const writer = new RolloutWriter(database, activity);
+  const certified = async (digest: string) => {
+    const release = (await releases.certifiedByDefault()).find((one) => one.digest === digest);
+    return release === undefined ? [] : defaultCertificate(release).grants.map((grant) => grant.hardwareClass);
+  };
+  const advance = new RolloutAdvance(
+    repository,
+    writer,
+    new RolloutFigures(database),
+    publication,
+    certified,
+    now,
+    log,
+  );
+  let waiting: NodeJS.Timeout | null = null;
+  const wake = () => {
+    waiting ??= setTimeout(() => {
+      waiting = null;
+      core.wake(DUTY);
+    }, GATHER_MS);
+    waiting.unref();
+  };
+  const service = new RolloutService(repository, writer, releases, labels, publication, certified, now, () => {
+    advance.lookForNewcomers();
+    core.wake(DUTY);
+  });
+  core.ingest.onReported(wake);
+  const views = new RolloutViews(database);
+  return {
+    routes: (app) => rolloutRoutes(app, { rollouts: service, repository, views }),
+    duties: [{ name: DUTY, everyMs: 1000, run: () => advance.run() }],
+    close: async () => {
+      if (waiting !== null) clearTimeout(waiting);
+    },
+  };
 }

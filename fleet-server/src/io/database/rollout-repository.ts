@@ -1,10 +1,12 @@
+import type { ReleaseReference } from '@vigie/protocol';
 import { and, asc, desc, eq, inArray, lt, notInArray, or, type SQL, sql } from 'drizzle-orm';
+import type { ReleaseState } from '../../registry/release-state.js';
 import type { Pair, WaveTally } from '../../rollout/model.js';
 import type { PlannedBoard } from '../../rollout/plan.js';
 import { ENDED, type MemberState, OUTSIDE } from '../../rollout/states.js';
 import type { Database } from './database.js';
 import { BOARD, type BoardRow, boardOf, memberOf, rolloutOf, SEEN, type StoredRollout } from './rollout-rows.js';
-import { devices } from './schema/foundation.js';
+import { devices, releases } from './schema/foundation.js';
 import { rolloutDevices as members, rollouts } from './schema/rollouts.js';
 
 /** States in which what a board reports is looked at. */
@@ -184,6 +186,26 @@ export class RolloutRepository {
       )
       .orderBy(devices.id);
     return rows.map((row) => ({ ...row, previous: null }));
+  }
+
+  /** Releases of rollouts: what they are called, and whether they may be installed. */
+  async releases(ids: readonly number[]): Promise<(ReleaseReference & { id: number; state: ReleaseState })[]> {
+    return this.#db
+      .select({
+        ...{ id: releases.id, name: releases.name, version: releases.version },
+        ...{ digest: releases.digest, state: releases.state },
+      })
+      .from(releases)
+      .where(inArray(releases.id, [...ids]));
+  }
+
+  /** Digests of all releases that boards may be given. */
+  async installable(): Promise<Set<string>> {
+    const rows = await this.#db
+      .select({ digest: releases.digest })
+      .from(releases)
+      .where(eq(releases.state, 'released'));
+    return new Set(rows.map((row) => row.digest));
   }
 
   async nextPosition(id: number): Promise<number> {

@@ -57,12 +57,8 @@ export function boardOf({ revokedAt, decommissionedAt, ...row }: BoardRow): Boar
   return { ...row, revoked: revokedAt !== null || decommissionedAt !== null };
 }
 
-/** What of a board decides whether it must be looked at again; the same text as `seenOf`. */
+/** What of a board decides whether it must be looked at again; the same text as `seenOf` in rollout/seen.ts. */
 export const SEEN = sql<string>`concat_ws('/', ${devices.bootId}, ${devices.reportedBootId}, ${devices.reportedSequence}, ${devices.generation})`;
-
-export function seenOf({ bootId, reported }: Board, generation: number): string {
-  return [bootId, reported?.bootId, reported?.sequence, generation].filter((part) => part != null).join('/');
-}
 
 const iso = (at: number | null): string | null => (at === null ? null : new Date(at).toISOString());
 

@@ -1,5 +1,5 @@
 import type { Desired } from '@vigie/protocol';
-import { eq, sql } from 'drizzle-orm';
+import { eq, getTableColumns, sql } from 'drizzle-orm';
 import { DatabaseError } from '../../database-error.js';
 import type { Cohort, Decision, Member, Progress } from '../../rollout/model.js';
 import type { RolloutSpec } from '../../rollout/spec.js';
@@ -109,12 +109,15 @@ export class RolloutWriter {
 
   /** The guard: the row is locked here, so a second writer waits, finds another revision and divides by zero. */
   #move(rollout: StoredRollout, { state, progress, startedAt, endedAt, at }: RolloutWrite): Query {
-    const moved = this.#database.drizzle
-      .update(rollouts)
-      .set({ state, progress, startedAt, endedAt, updatedAt: at, revision: sql`${rollouts.revision} + 1` })
-      .where(sql`${rollouts.id} = ${rollout.id} and ${rollouts.revision} = ${rollout.revision}`)
-      .returning({ id: rollouts.id });
-    return rawQuery(this.#database, sql`with moved as (${moved}) select 1 / count(*)::int as guard from moved`);
+    const time = (when: Date | null) => sql`${when?.toISOString() ?? null}::timestamptz`;
+    return rawQuery(
+      this.#database,
+      sql`with moved as (
+        update ${rollouts} set state = ${state}, progress = ${JSON.stringify(progress)}::jsonb, started_at = ${time(startedAt)},
+          ended_at = ${time(endedAt)}, updated_at = ${time(at)}, revision = revision + 1
+        where id = ${rollout.id} and revision = ${rollout.revision} returning id)
+      select 1 / count(*)::int as guard from moved`,
+    );
   }
 
   /** New desired states. What is none of ours in them (the board's configuration) stays as it is. */
@@ -172,7 +175,7 @@ export class RolloutWriter {
   }
 }
 
-const COLUMNS = Object.keys(rowOf(0, { state: 'waiting' } as Member, null));
+const COLUMNS = Object.values(getTableColumns(rolloutDevices)).map((column) => column.name);
 
 function entriesOf(rollout: StoredRollout, write: RolloutWrite): ActivityEntry[] {
   const about = { at: write.at, subject: String(rollout.id), actor: write.actor };

@@ -1,6 +1,7 @@
 import { and, desc, eq, gt, isNull, lt, or, sql } from 'drizzle-orm';
 import type { DeviceRole } from '../../devices/selector.js';
 import type { Role } from '../../roles.js';
+import { enrollmentTokenId } from '../../secrets.js';
 import type { Database, Query } from './database.js';
 import { apiTokens } from './schema/access.js';
 import { enrollmentTokens } from './schema/foundation.js';
@@ -55,9 +56,6 @@ export interface EnrollmentTokenRecord extends EnrollmentTokenOptions {
   revokedAt: Date | null;
 }
 
-const ID_DIGITS = 16;
-/** By what a token is named to operators: the beginning of its hash. */
-export const enrollmentTokenId = (hash: string): string => hash.slice(0, ID_DIGITS);
 const MOST_SHOWN = 1000;
 
 /** Hashes of API tokens and enrolment tokens. */
@@ -155,7 +153,7 @@ export class TokenRepository {
     const rows = await this.#database.drizzle
       .update(enrollmentTokens)
       .set({ revokedAt: sql`coalesce(${enrollmentTokens.revokedAt}, ${at.toISOString()}::timestamptz)` })
-      .where(sql`left(${enrollmentTokens.hash}, ${ID_DIGITS}) = ${id}`)
+      .where(sql`left(${enrollmentTokens.hash}, ${id.length}) = ${id}`)
       .returning({ hash: enrollmentTokens.hash });
     return rows.length > 0;
   }

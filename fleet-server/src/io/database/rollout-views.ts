@@ -1,0 +1,119 @@
+import type { ReleaseReference } from '@vigie/protocol';
+import { and, asc, desc, eq, gt, inArray, lt, sql } from 'drizzle-orm';
+import type { MemberState } from '../../rollout/states.js';
+import type { Database } from './database.js';
+import { devices } from './schema/foundation.js';
+import { rolloutDecisions as decisions, rolloutDevices as members } from './schema/rollouts.js';
+
+/** Boards of one wave in one state, for one cause. */
+export interface MemberCount {
+  wave: number;
+  state: MemberState | 'unreachable';
+  code: string | null;
+  cohort: 'A' | 'B';
+  count: number;
+  /** What one of them said. */
+  example: string | null;
+}
+
+export interface MemberView {
+  deviceId: string;
+  wave: number;
+  cohort: 'A' | 'B';
+  state: MemberState | 'unreachable';
+  code: string | null;
+  message: string | null;
+  hardwareClass: string | null;
+  online: boolean;
+  generation: number | null;
+  attempt: number;
+  previous: ReleaseReference | null;
+  offeredAt: Date | null;
+  reachedAt: Date | null;
+  endedAt: Date | null;
+  retryAt: Date | null;
+  fetchedBytes: number | null;
+  position: number;
+}
+
+/** A waiting board that is offline cannot be reached: that is seen, not stored. */
+const STATE = sql<
+  MemberState | 'unreachable'
+>`case when ${members.state} = 'waiting' and not coalesce(${devices.online}, false)
+  then 'unreachable' else ${members.state} end`;
+
+/** What people look at: counts, boards and decisions of a rollout. */
+export class RolloutViews {
+  constructor(private readonly database: Database) {}
+
+  async counts(ids: readonly number[]): Promise<Map<number, MemberCount[]>> {
+    const found = new Map<number, MemberCount[]>(ids.map((id) => [id, []]));
+    if (ids.length === 0) return found;
+    const rows = await this.database.drizzle
+      .select({
+        rolloutId: members.rolloutId,
+        wave: members.wave,
+        state: STATE.as('shown_state'),
+        code: members.code,
+        cohort: members.cohort,
+        count: sql<number>`count(*)::int`,
+        example: sql<string | null>`min(${members.message})`,
+      })
+      .from(members)
+      .leftJoin(devices, eq(devices.id, members.deviceId))
+      .where(inArray(members.rolloutId, [...ids]))
+      .groupBy(members.rolloutId, members.wave, sql`shown_state`, members.code, members.cohort)
+      .orderBy(asc(members.rolloutId), asc(members.wave));
+    for (const { rolloutId, ...row } of rows) found.get(rolloutId)?.push(row);
+    return found;
+  }
+
+  /** In the order of the rollout, behind this position. */
+  async devices(
+    id: number,
+    { after, limit, ...only }: { after: number | null; limit: number; wave?: number; state?: string },
+  ): Promise<MemberView[]> {
+    return this.database.drizzle
+      .select({
+        ...{ deviceId: members.deviceId, wave: members.wave, cohort: members.cohort, state: STATE, code: members.code },
+        ...{ message: members.message, hardwareClass: devices.hardwareClass, generation: members.generation },
+        ...{ attempt: members.attempt, previous: members.previous, offeredAt: members.offeredAt },
+        ...{ reachedAt: members.reachedAt, endedAt: members.endedAt, retryAt: members.retryAt },
+        ...{ fetchedBytes: members.fetchedBytes, position: members.position },
+        online: sql<boolean>`coalesce(${devices.online}, false)`,
+      })
+      .from(members)
+      .leftJoin(devices, eq(devices.id, members.deviceId))
+      .where(
+        and(
+          eq(members.rolloutId, id),
+          after === null ? undefined : gt(members.position, after),
+          only.wave === undefined ? undefined : eq(members.wave, only.wave),
+          only.state === undefined ? undefined : sql`${STATE} = ${only.state}`,
+        ),
+      )
+      .orderBy(asc(members.position))
+      .limit(limit);
+  }
+
+  /** Newest first, below this id. */
+  async decisions(
+    id: number,
+    after: number | null,
+    limit: number,
+    kinds?: readonly (typeof decisions.$inferSelect)['kind'][],
+  ) {
+    return this.database.drizzle
+      .select()
+      .from(decisions)
+      .where(
+        and(
+          eq(decisions.rolloutId, id),
+          after === null ? undefined : lt(decisions.id, after),
+          kinds === undefined ? undefined : inArray(decisions.kind, [...kinds]),
+        ),
+      )
+      .orderBy(desc(decisions.id))
+      .limit(limit);
+  }
+}
