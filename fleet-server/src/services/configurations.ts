@@ -1,4 +1,4 @@
-import { configurationDigest, configurationProblem, type DeviceConfiguration, neededLabels } from '@vigie/protocol';
+import { configurationDigest, configurationProblem, type DeviceConfiguration } from '@vigie/protocol';
 import { effectiveConfiguration } from '../devices/effective-configuration.js';
 import type {
   ConfigurationChange,
@@ -9,7 +9,6 @@ import type { DeviceRepository } from '../io/database/device-repository.js';
 import type { GroupRepository } from '../io/database/group-repository.js';
 import type { ConfigurationScope } from '../io/database/schema/devices.js';
 import type { Now } from '../ports.js';
-import type { NeededLabels } from '../registry/label-contract.js';
 import { Serial } from './serial.js';
 
 export type ConfigurationResult =
@@ -68,15 +67,6 @@ export class ConfigurationService {
       }
       return told;
     });
-  }
-
-  /** Label → boards whose configuration names it. `deviceIds`: only theirs; absent: of all. */
-  async neededLabels(deviceIds?: readonly string[]): Promise<NeededLabels> {
-    const needed = new Map<string, string[]>();
-    for (const { configuration, devices } of await this.repository.inForce(deviceIds)) {
-      for (const label of neededLabels(configuration)) needed.set(label, [...(needed.get(label) ?? []), ...devices]);
-    }
-    return needed;
   }
 
   async #changes(): Promise<ConfigurationChange[]> {

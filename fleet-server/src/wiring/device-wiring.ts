@@ -34,7 +34,6 @@ export function wireDevices(core: Core): DeviceFeature {
   const configurations = new ConfigurationService(wanted, devices, groups, publishDesired, now);
   const events = new EventRepository(database);
   const selectionChanged = () => core.wake(CONFIGURATIONS);
-  core.labels.follow(configurations);
   core.ingest.onBirth((ids) =>
     commands.resend(ids).catch((error: Error) => log.error({ err: error }, 'commands could not be sent again')),
   );

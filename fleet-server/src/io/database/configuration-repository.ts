@@ -124,14 +124,4 @@ export class ConfigurationRepository {
       returning devices.id`)) as unknown as { id: string }[];
     return rows.map(({ id }) => id);
   }
-
-  /** Configurations in desired states, each with its boards. `ids`: only theirs; absent: of all. */
-  async inForce(ids?: readonly string[]): Promise<{ configuration: DeviceConfiguration; devices: string[] }[]> {
-    const among =
-      ids === undefined ? sql`true` : sql`id in (select jsonb_array_elements_text(${JSON.stringify(ids)}::jsonb))`;
-    return (await this.#database.drizzle.execute(sql`
-      select (array_agg(desired -> 'configuration'))[1] as configuration, jsonb_agg(id order by id) as devices
-      from devices where configuration_digest is not null and decommissioned_at is null and revoked_at is null and ${among}
-      group by configuration_digest`)) as never;
-  }
 }
