@@ -144,7 +144,7 @@ export async function startServer({ config, log, now = systemNow, onFatal }: Ser
       registry,
       wireGates(core, grants, registry),
       wireDevices(core),
-      wireRollouts(core),
+      wireRollouts(core, source.certificates),
       surface,
       await wireNotifications(core),
     ];
