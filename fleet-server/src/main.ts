@@ -157,7 +157,7 @@ export async function startServer({ config, log, now = systemNow, onFatal }: Ser
       registry,
       wireGates(core, grants, registry),
       boards,
-      wireRollouts(core),
+      wireRollouts(core, source.certificates),
       surface,
       await wireNotifications(core),
     ];
