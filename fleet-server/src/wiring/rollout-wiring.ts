@@ -14,15 +14,15 @@ const DUTY = 'rollouts';
 /** Reports come in storms: one step takes in all that gathered, ms. */
 const GATHER_MS = 200;
 
-/** Releases to boards, in waves. `certificates`: those that boards are shown. */
+/** Releases to boards, in waves. `certificates`: what boards are told by TUF, the default policy's and the gates'. */
 export function wireRollouts(core: Core, certificates: () => Promise<Certificate[]>): Feature {
   const { database, activity, publication, releases, labels, now, log } = core;
   const repository = new RolloutRepository(database);
   const writer = new RolloutWriter(database, activity);
-  const certified = async (digest: string) =>
-    (await certificates())
-      .filter((certificate) => certificate.digest === digest)
-      .flatMap(({ grants }) => grants.map(({ hardwareClass }) => hardwareClass));
+  const certified = async (digest: string) => {
+    const certificate = (await certificates()).find((one) => one.digest === digest);
+    return certificate?.grants.map(({ hardwareClass }) => hardwareClass) ?? [];
+  };
   const advance = new RolloutAdvance(
     repository,
     writer,
