@@ -8,7 +8,7 @@ import type { BoardFigures, WaveTally } from './model.js';
 import { type PlannedBoard, plan } from './plan.js';
 import { rehearse } from './rehearsal.js';
 import { cronProblem, nextRun } from './schedule.js';
-import { completeSpec, type LiveGate, type RolloutRequest } from './spec.js';
+import { type Comparison, completeSpec, type LiveGate, type RolloutRequest } from './spec.js';
 import { isOpen } from './windows.js';
 
 const request = (changes: Partial<RolloutRequest> = {}): RolloutRequest => ({
@@ -210,10 +210,10 @@ describe('live figures', () => {
   });
 
   it('choose a winner only where the confidence does', () => {
-    const comparison = {
-      ...{ release: { name: 'm', version: '3.0.0' }, share: 0.5, metric: 'fps', better: 'higher' },
-      ...{ seconds: 0, confidence: 0.95, minDevices: 3, promote: 'winner' },
-    } as const;
+    const comparison: Comparison = {
+      ...{ release: { name: 'm', version: '3.0.0' }, share: 0.5, metric: 'fps', better: 'higher', seconds: 0 },
+      ...{ confidence: 0.95, minDevices: 3, promote: 'winner' },
+    };
     const compare = (a: readonly number[], b: readonly number[]) =>
       judgeComparison(comparison, [...boards(a), ...boards(b, 'B')]);
     expect(compare([1, 1.01, 0.99], [1.3, 1.29, 1.31]).winner).toBe('B');
