@@ -5,6 +5,7 @@ describe('parseConfig', () => {
   it('fills every default from nothing', () => {
     expect(parseConfig(undefined, 'x')).toEqual({
       data: { directory: 'vigie-data' },
+      replica: {},
       database: { connections: 10, startupSeconds: 60, statementTimeoutSeconds: 30 },
       objects: { region: 'us-east-1' },
       http: { host: '127.0.0.1', port: 8080 },
