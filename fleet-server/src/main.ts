@@ -12,6 +12,7 @@ import { CertificateRepository } from './io/database/certificate-repository.js';
 import { DeviceRepository } from './io/database/device-repository.js';
 import { GrantRepository } from './io/database/grant-repository.js';
 import { IngestRepository } from './io/database/ingest-repository.js';
+import { LabelNeedsRepository } from './io/database/label-needs-repository.js';
 import { LeaseRepository } from './io/database/lease-repository.js';
 import { ReleaseRepository } from './io/database/release-repository.js';
 import { TokenRepository } from './io/database/token-repository.js';
@@ -153,7 +154,7 @@ export async function startServer({ config, log, now = systemNow, onFatal }: Ser
       listedObject: async (sha256: string) => publication.smallTarget(sha256) ?? releases.listedObject(sha256),
     };
     const objects = new ObjectAccess(served, blobs, () => performance.now());
-    const labels = new LabelGuard();
+    const labels = new LabelGuard(new LabelNeedsRepository(database));
     const assignments = new AssignmentService(devices, releases, publication, labels, activity, now);
     const core: Core = {
       ...{ config, log, now, temporary: paths.temporary, database, devices, releases, received, tokens, certificates },
@@ -166,7 +167,7 @@ export async function startServer({ config, log, now = systemNow, onFatal }: Ser
       registry,
       wireGates(core, grants, registry),
       wireDevices(core),
-      wireRollouts(core),
+      wireRollouts(core, source.certificates),
       surface,
       await wireNotifications(core),
     ];
