@@ -24,6 +24,10 @@ describe('parseConfig', () => {
         ...{ maxBytes: 268_435_456, verifyTimeoutSeconds: 120, verifyMemoryMiB: 1536 },
         ...{ maxOpen: 16, expiryHours: 24 },
       },
+      notifications: {
+        ...{ privateTargets: [], timeoutSeconds: 10, giveUpHours: 24, disableAfterHours: 72 },
+        ...{ retentionDays: 90, scanSeconds: 15 },
+      },
       retention: { reports: 200, telemetry: 2000, events: 10_000, replies: 200, snapshots: 500 },
       log: { level: 'info' },
     });
