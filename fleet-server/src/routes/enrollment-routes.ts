@@ -7,7 +7,14 @@ import { sendProblem } from './problem.js';
 
 const DAY_SECONDS = 86_400;
 const TokenRequest = Type.Object(
-  { expiresInSeconds: Type.Optional(Type.Integer({ minimum: 60, maximum: 90 * DAY_SECONDS })) },
+  {
+    expiresInSeconds: Type.Optional(Type.Integer({ minimum: 60, maximum: 90 * DAY_SECONDS })),
+    role: Type.Optional(
+      Type.Union([Type.Literal('standard'), Type.Literal('lab')], {
+        description: 'lab: the board may benchmark releases that no gate has certified',
+      }),
+    ),
+  },
   { additionalProperties: false },
 );
 /** Largest body of a board, bytes: a certificate request and a few names. */
@@ -24,7 +31,7 @@ export function enrollmentRoutes(app: FastifyInstance, enrollment: EnrollmentSer
       },
     },
     async ({ body }, reply) =>
-      reply.code(201).send(await enrollment.createToken(body?.expiresInSeconds ?? DAY_SECONDS)),
+      reply.code(201).send(await enrollment.createToken(body?.expiresInSeconds ?? DAY_SECONDS, body?.role)),
   );
 
   app.post<{ Body: EnrollRequest }>(

@@ -1,4 +1,5 @@
 import type { DeviceCertificate, EnrollRequest, EnrollResponse } from '@vigie/protocol';
+import type { DeviceRole } from '../devices/selector.js';
 import type { CertificateRepository } from '../io/database/certificate-repository.js';
 import type { TokenRepository } from '../io/database/token-repository.js';
 import type { IssueResult } from '../io/pki/device-issuer.js';
@@ -54,11 +55,15 @@ export class EnrollmentService {
     this.#limit = new AttemptLimit(MOST_FAILURES, WINDOW_MS, now);
   }
 
-  async createToken(lifetimeSeconds: number): Promise<{ token: string; expiresAt: string }> {
+  /** `role`: of the board that enrols with it. */
+  async createToken(
+    lifetimeSeconds: number,
+    role: DeviceRole = 'standard',
+  ): Promise<{ token: string; expiresAt: string }> {
     const secret = newSecret('enrollment');
     const at = this.now();
     const expiresAt = new Date(at.getTime() + lifetimeSeconds * 1000);
-    await this.tokens.addEnrollmentToken(hashSecret(secret), at, expiresAt);
+    await this.tokens.addEnrollmentToken(hashSecret(secret), at, expiresAt, role);
     return { token: enrollmentToken(secret, this.issuer.fingerprint), expiresAt: expiresAt.toISOString() };
   }
 
@@ -89,7 +94,8 @@ export class EnrollmentService {
     } as const;
     const now = this.now();
     const tokenHash = hashSecret(token);
-    if (!(await this.certificates.tokenIsGood(tokenHash, now))) return spent;
+    const role = await this.certificates.tokenRole(tokenHash, now);
+    if (role === null) return spent;
     // Before the token is spent: a board with a bad request may try again with a good one.
     const issued = await this.issuer.issue(deviceId, csr, now);
     if (!issued.ok) return { ok: false, code: 'CSR_INVALID', detail: issued.detail } as const;
@@ -100,6 +106,7 @@ export class EnrollmentService {
     const { mqtt, https } = this.facts.urls(host);
     const response: EnrollResponse = {
       deviceId,
+      ...(role === 'lab' ? { role } : {}),
       certificate: issued.pem,
       authorities: [...this.issuer.authorities],
       mqtt: { url: mqtt },

@@ -1,4 +1,5 @@
 import { and, eq, gt, isNotNull, lt, sql } from 'drizzle-orm';
+import type { DeviceRole } from '../../devices/selector.js';
 import type { PeerCertificate } from '../../ports.js';
 import type { Database } from './database.js';
 import { deviceCertificates } from './schema/foundation.js';
@@ -39,12 +40,14 @@ export class CertificateRepository {
     return rows[0] ?? null;
   }
 
-  /** Is there an enrolment token with this hash that can still be spent? */
-  async tokenIsGood(tokenHash: string, now: Date): Promise<boolean> {
-    const rows = await this.#database.drizzle.execute(sql`
-      select 1 from enrollment_tokens
-      where hash = ${tokenHash} and used_at is null and expires_at > ${now.toISOString()}::timestamptz`);
-    return (rows as unknown[]).length === 1;
+  /** Role of the board that may spend the enrolment token with this hash; null: it cannot be spent any more. */
+  async tokenRole(tokenHash: string, now: Date): Promise<DeviceRole | null> {
+    const rows = (await this.#database.drizzle.execute(sql`
+      select role from enrollment_tokens
+      where hash = ${tokenHash} and used_at is null and expires_at > ${now.toISOString()}::timestamptz`)) as unknown as {
+      role: DeviceRole;
+    }[];
+    return rows[0]?.role ?? null;
   }
 
   /**
@@ -56,17 +59,17 @@ export class CertificateRepository {
     const rows = await this.#database.drizzle.execute(sql`
       with spent as (
         update enrollment_tokens set used_at = ${at}::timestamptz, used_by = ${device.id}
-        where hash = ${tokenHash} and used_at is null and expires_at > ${at}::timestamptz returning hash
+        where hash = ${tokenHash} and used_at is null and expires_at > ${at}::timestamptz returning hash, role
       ),
       old as (
         update device_certificates set revoked_at = ${at}::timestamptz, superseded = true
         from spent where device_id = ${device.id} and revoked_at is null
       ),
       enrolled as (
-        insert into devices (id, hardware_class, agent_version, enrolled_at)
-        select ${device.id}, ${device.hardwareClass}, ${device.agentVersion}, ${at}::timestamptz from spent
+        insert into devices (id, hardware_class, agent_version, enrolled_at, role)
+        select ${device.id}, ${device.hardwareClass}, ${device.agentVersion}, ${at}::timestamptz, spent.role from spent
         on conflict (id) do update set hardware_class = excluded.hardware_class, agent_version = excluded.agent_version,
-          enrolled_at = excluded.enrolled_at, revoked_at = null
+          enrolled_at = excluded.enrolled_at, revoked_at = null, role = excluded.role
         returning id
       )
       insert into device_certificates (serial, device_id, issued_at, expires_at)

@@ -1,4 +1,5 @@
 import { and, desc, eq, gt, isNull, lt, or, sql } from 'drizzle-orm';
+import type { DeviceRole } from '../../devices/selector.js';
 import type { Role } from '../../roles.js';
 import type { Database, Query } from './database.js';
 import { apiTokens } from './schema/access.js';
@@ -102,8 +103,13 @@ export class TokenRepository {
       .where(or(lt(apiTokens.revokedAt, before), lt(apiTokens.expiresAt, before)));
   }
 
-  async addEnrollmentToken(tokenHash: string, createdAt: Date, expiresAt: Date): Promise<void> {
-    await this.#database.drizzle.insert(enrollmentTokens).values({ hash: tokenHash, createdAt, expiresAt });
+  async addEnrollmentToken(
+    tokenHash: string,
+    createdAt: Date,
+    expiresAt: Date,
+    role: DeviceRole = 'standard',
+  ): Promise<void> {
+    await this.#database.drizzle.insert(enrollmentTokens).values({ hash: tokenHash, createdAt, expiresAt, role });
   }
 
   /** Forgets tokens that expired before `before`. */
