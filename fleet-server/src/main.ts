@@ -13,6 +13,7 @@ import { DeviceRepository } from './io/database/device-repository.js';
 import { GrantRepository } from './io/database/grant-repository.js';
 import { IngestRepository } from './io/database/ingest-repository.js';
 import { LabRepository } from './io/database/lab-repository.js';
+import { LabelNeedsRepository } from './io/database/label-needs-repository.js';
 import { LeaseRepository } from './io/database/lease-repository.js';
 import { ReleaseRepository } from './io/database/release-repository.js';
 import { TokenRepository } from './io/database/token-repository.js';
@@ -33,7 +34,7 @@ import { ObjectAccess } from './services/object-access.js';
 import { Publication } from './services/publication.js';
 import { RevocationService } from './services/revocation.js';
 import { openPki } from './tls-wiring.js';
-import { openTrust, trustAdministration, trustWatch } from './trust-wiring.js';
+import { openTrust, trustAdministration, trustStorage, trustWatch } from './trust-wiring.js';
 import { wireAccess } from './wiring/access-wiring.js';
 import { openDatabase } from './wiring/database-wiring.js';
 import { wireDevices } from './wiring/device-wiring.js';
@@ -78,12 +79,12 @@ export async function startServer({ config, log, now = systemNow, onFatal }: Ser
     closers.push(() => lock.release());
     await rm(paths.temporary, { recursive: true, force: true });
     await privateFolder(paths.temporary);
-    const tuf = await openTrust(directory, now);
-    await tuf.renew();
     await upgradeLayout(directory, now());
     const pki = await openPki(paths.pki, config, now());
     const database = await openDatabase(config.database, paths.database, { log, onLost: onFatal });
     closers.push(() => database.close());
+    const tuf = await openTrust(directory, trustStorage(directory, database), now);
+    await tuf.renew();
     const devices = new DeviceRepository(database);
     const activity = new ActivityRepository(database);
     const releases = new ReleaseRepository(database, activity);
@@ -106,7 +107,18 @@ export async function startServer({ config, log, now = systemNow, onFatal }: Ser
     };
     const revocations = new RevocationService(certificates, () => broker, pki.writeRevocationList, log, now);
     const access = new AccessService(tokens, devices, certificates, revocations, now);
-    const enrollment = new EnrollmentService(tokens, certificates, revocations, () => broker, pki.issuer, facts, now);
+    const { approval } = config.enrollment;
+    const { issuer } = pki;
+    const enrollment = new EnrollmentService(
+      tokens,
+      certificates,
+      revocations,
+      () => broker,
+      issuer,
+      facts,
+      now,
+      approval,
+    );
     const ingest = new IngestService(received, pictures, () => broker, log, now);
     const brokerDuties = {
       authenticate: access.authenticate,
@@ -133,20 +145,21 @@ export async function startServer({ config, log, now = systemNow, onFatal }: Ser
       listedObject: async (sha256: string) => publication.smallTarget(sha256) ?? releases.listedObject(sha256),
     };
     const objects = new ObjectAccess(served, blobs, () => performance.now());
-    const labels = new LabelGuard();
+    const labels = new LabelGuard(new LabelNeedsRepository(database));
     const assignments = new AssignmentService(devices, releases, publication, labels, activity, now);
     const core: Core = {
       ...{ config, log, now, temporary: paths.temporary, database, devices, releases, received, tokens, certificates },
       ...{ activity, blobs, pictures, broker, tuf, publication, assignments, labels, ingest, access, revocations },
       wake: (duty) => duties.wake(duty),
     };
+    const boards = wireDevices(core);
     const registry = await wireRegistry(core);
     const surface = wireAccess(core);
     const features: Feature[] = [
       registry,
       wireGates(core, { grants, lab }, registry),
-      wireDevices(core),
-      wireRollouts(core),
+      boards,
+      wireRollouts(core, source.certificates),
       surface,
       await wireNotifications(core),
     ];

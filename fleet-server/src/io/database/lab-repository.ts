@@ -28,7 +28,7 @@ export class LabRepository {
     return this.#database.drizzle
       .select({ id: devices.id, hardwareClass: devices.hardwareClass, online: devices.online })
       .from(devices)
-      .where(and(eq(devices.role, 'lab'), isNull(devices.revokedAt)))
+      .where(and(eq(devices.role, 'lab'), eq(devices.pending, false), isNull(devices.revokedAt)))
       .orderBy(devices.id);
   }
 
