@@ -12,6 +12,7 @@ import { CertificateRepository } from './io/database/certificate-repository.js';
 import { DeviceRepository } from './io/database/device-repository.js';
 import { GrantRepository } from './io/database/grant-repository.js';
 import { IngestRepository } from './io/database/ingest-repository.js';
+import { LabRepository } from './io/database/lab-repository.js';
 import { LabelNeedsRepository } from './io/database/label-needs-repository.js';
 import { LeaseRepository } from './io/database/lease-repository.js';
 import { ReleaseRepository } from './io/database/release-repository.js';
@@ -93,6 +94,7 @@ export async function startServer({ config, log, now = systemNow, onFatal }: Ser
     const tokens = new TokenRepository(database);
     const certificates = new CertificateRepository(database);
     const grants = new GrantRepository(database);
+    const lab = new LabRepository(database);
     const { blobs, pictures } = await openObjects(config.objects, paths);
     // Only one process has an embedded database open: what it held before its end is its own at once.
     const holder = database.engine === 'pglite' ? 'single' : randomUUID();
@@ -155,7 +157,7 @@ export async function startServer({ config, log, now = systemNow, onFatal }: Ser
     });
     const source = {
       listed: () => releases.listed(),
-      assigned: () => releases.assigned(),
+      assigned: async () => releases.assigned(await lab.measured()),
       certificates: async () =>
         mergeCertificates((await releases.certifiedByDefault()).map(defaultCertificate), await grants.certificates()),
       desired: (ids?: readonly string[]) => devices.desired(ids),
@@ -177,7 +179,7 @@ export async function startServer({ config, log, now = systemNow, onFatal }: Ser
     const surface = wireAccess(core);
     const features: Feature[] = [
       registry,
-      wireGates(core, grants, registry),
+      wireGates(core, { grants, lab }, registry),
       boards,
       wireRollouts(core, source.certificates),
       surface,
