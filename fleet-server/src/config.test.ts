@@ -3,7 +3,7 @@ import { ConfigError, parseConfig } from './config.js';
 
 describe('parseConfig', () => {
   it('fills every default from nothing', () => {
-    expect(parseConfig(undefined, 'x')).toEqual({
+    expect(parseConfig(undefined, 'x')).toMatchObject({
       data: { directory: 'vigie-data' },
       replica: {},
       database: { connections: 10, startupSeconds: 60, statementTimeoutSeconds: 30 },
