@@ -1,14 +1,15 @@
 #!/usr/bin/env node
-import { readFile } from 'node:fs/promises';
 import { resolve } from 'node:path';
-import { Value } from '@sinclair/typebox/value';
-import { BenchmarkResult } from '@vigie/protocol';
-import { Command, InvalidArgumentError } from 'commander';
+import type { BenchmarkResult } from '@vigie/protocol';
+import { Command } from 'commander';
+import { count, positive } from './command-arguments.js';
 import { runEndToEnd } from './endtoend-command.js';
-import { runRealFleet } from './fleet/real-fleet.js';
+import { fleetCommand } from './fleet-command.js';
+import { GATE_EXIT, gateText, runGate } from './gate-command.js';
 import { runPipeline } from './pipeline-command.js';
 import { progress } from './progress.js';
 import { markdownReport } from './report.js';
+import { readResult } from './result-file.js';
 import { INT8_PACKAGE, MissingPieceError } from './rig/repository.js';
 import { runModel } from './run-command.js';
 import { HALF_CORE_FPS, runSwaps } from './swap-command.js';
@@ -17,32 +18,9 @@ import { HALF_CORE_FPS, runSwaps } from './swap-command.js';
 const LIMIT_MISSED = 1;
 const WRONG_USE = 2;
 
-function count(text: string): number {
-  const value = Number(text);
-  if (!Number.isInteger(value) || value < 0 || value > 1_000_000)
-    throw new InvalidArgumentError('expected a whole number from 0 to 1000000');
-  return value;
-}
-
-function positive(text: string): number {
-  const value = Number(text);
-  if (!Number.isFinite(value) || value <= 0) throw new InvalidArgumentError('expected a number above 0');
-  return value;
-}
-
 /** The result on stdout: the document itself for programs, a table of its figures for people. */
 function print(json: boolean | undefined, result: BenchmarkResult): void {
   process.stdout.write(json === true ? `${JSON.stringify(result, null, 2)}\n` : `\n${markdownReport([result])}`);
-}
-
-async function readResult(path: string): Promise<BenchmarkResult> {
-  const value: unknown = JSON.parse(await readFile(path, 'utf8'));
-  const problem = Value.Errors(BenchmarkResult, value).First();
-  if (problem !== undefined)
-    throw new MissingPieceError(
-      `${path}: ${problem.path || '/'}: ${problem.message}; give a result of vigie-bench --json`,
-    );
-  return value as BenchmarkResult;
 }
 
 const program = new Command('vigie-bench')
@@ -140,23 +118,21 @@ program
     },
   );
 
+fleetCommand(program, print);
+
 program
-  .command('fleet')
-  .description('real agents on this machine, all updated at once from one release to another')
-  .requiredOption('--real <n>', 'how many; fewer where the memory does not suffice', count)
-  .option('--kill-server', 'SIGKILL the fleet server, its broker with it, in the middle of the update', false)
-  .option('--timeout <seconds>', 'a board that is not in sync by then is behind', positive, 240)
-  .option('--json', 'print the result as JSON')
-  .action(async (options: { real: number; killServer: boolean; timeout: number; json?: boolean }) => {
-    const { result, behind } = await runRealFleet({
-      boards: Math.max(1, options.real),
-      kill: options.killServer ? 'server' : null,
-      timeoutMs: options.timeout * 1000,
-      onProgress: progress,
-    });
-    for (const line of behind) progress(`behind: ${line}`);
-    print(options.json, result);
-    if (behind.length > 0) process.exitCode = LIMIT_MISSED;
+  .command('gate')
+  .description(
+    'judge results of one release by a gate policy, as the fleet server does; exit 0 pass, 1 fail, 2 inconclusive',
+  )
+  .requiredOption('--policy <file>', 'YAML or JSON, see docs/gates.md')
+  .argument('<results...>', 'JSON files of the release')
+  .option('--champion <results...>', 'JSON files of the release that it is held against')
+  .option('--json', 'print the verdict with all inputs as JSON')
+  .action(async (paths: string[], options: { policy: string; champion?: string[]; json?: boolean }) => {
+    const verdict = await runGate({ policy: options.policy, results: paths, champion: options.champion });
+    process.stdout.write(options.json === true ? `${JSON.stringify(verdict, null, 2)}\n` : gateText(verdict));
+    process.exitCode = GATE_EXIT[verdict.verdict];
   });
 
 program

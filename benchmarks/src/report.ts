@@ -5,12 +5,26 @@ const SHOWN: Record<string, readonly string[]> = {
   run: ['latencyMs.p50', 'latencyMs.p95', 'fps', 'memoryBytes'],
   pipeline: ['ratio', 'cpuMsPerFrame.board', 'cpuMsPerFrame.alone.session', 'cpuMsPerFrame.alone.ffmpeg', 'fps'],
   endtoend: ['fps', 'gapMs.p50', 'gapMs.p95', 'cpuMsPerFrame.board', 'cores'],
+  fleet: [
+    'connect.elapsedMs',
+    'steady.telemetryPerSecond',
+    'steady.telemetryToQueryableMs.p99',
+    'steady.queryMs.devices.p95',
+    'steady.server.cores.mean',
+    'steady.server.memoryBytes.max',
+    'rollout.elapsedMs',
+    'rollout.wireBytes',
+    'return.elapsedMs',
+    'boards.signaturesEach.least',
+    'boards.hashesEach.least',
+    'errors',
+  ],
   swap: ['framesMissed', 'longestGapMs.max', 'steadyGapP99Ms.max', 'durationMs.max', 'swaps.held'],
 };
 
 function cell(name: string, value: number | undefined): string {
   if (value === undefined) return '–';
-  if (name === 'memoryBytes') return `${Math.round(value / 1048576)} MiB`;
+  if (/memoryBytes|wireBytes/i.test(name)) return `${Math.round(value / 1048576)} MiB`;
   return Number.isInteger(value) ? String(value) : value.toFixed(Math.abs(value) < 10 ? 2 : 1);
 }
 

@@ -1,8 +1,9 @@
+import { createHash } from 'node:crypto';
 import { mkdtemp, readFile, rm, stat } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { unpackArchive } from '@vigie/models/package/archive';
-import type { BenchmarkResult } from '@vigie/protocol';
+import { type BenchmarkResult, MAX_SERIES_SAMPLES } from '@vigie/protocol';
 import { measureModel } from './measure/model-job.js';
 import { percentiles } from './measure/percentiles.js';
 import { benchmarkResult } from './measure/platform.js';
@@ -40,12 +41,21 @@ export async function runModel(path: string, options: RunOptions): Promise<Bench
     `${model.release.name} ${model.release.version} (${model.precision}): p50 ${ms(p50)}, p95 ${ms(p95)}, p99 ${ms(p99)}, ` +
       `${fps.toFixed(1)} FPS, ${Math.round(model.residentBytes / 1048576)} MiB`,
   );
-  return benchmarkResult('run', model.release, options.samples, {
+  const metrics = {
     'latencyMs.p50': p50,
     'latencyMs.p95': p95,
     'latencyMs.p99': p99,
     fps,
     cpuMsPerFrame: model.cpuSecondsPerFrame * 1000,
     memoryBytes: model.residentBytes,
+  };
+  // The same frames in the same order: two models are compared frame by frame.
+  const clip = createHash('sha256')
+    .update(await readFile(CLIP))
+    .digest('hex');
+  const latencyMs = model.latenciesMs.slice(0, MAX_SERIES_SAMPLES).map((ms) => Math.round(ms * 1e4) / 1e4);
+  return benchmarkResult('run', model.release, options.samples, metrics, {
+    series: { latencyMs },
+    pairing: `clip-${clip.slice(0, 32)}-warmup-${options.warmup}`,
   });
 }

@@ -9,6 +9,7 @@ import { Authority } from './io/pki/authority.js';
 import { createTrust, ONLINE_TRUST, type TrustOptions } from './io/tuf/trust-setup.js';
 import type { Now } from './ports.js';
 import { enrollmentToken, hashSecret, newSecret } from './secrets.js';
+import { trustStorage } from './trust-wiring.js';
 
 /** The data folder cannot be used as it is; the message says what to do. */
 export class DataFolderError extends Error {
@@ -63,15 +64,17 @@ export async function initialise(
         `${directory}: is initialised already; run the server on it, or make a new token with: vigie-server token --data ${directory}`,
       );
     }
-    const offlineKeys = await createTrust(directory, trust, now);
-    const authority = await Authority.create(paths.pki, now());
     await privateFolder(paths.database);
     const adminToken = newSecret('admin');
     const secret = newSecret('enrollment');
-    await withTokens(paths.database, open, async (tokens) => {
+    const { offlineKeys, authority } = await withDatabase(paths.database, open, async (database) => {
+      const offlineKeys = await createTrust(directory, trust, now, trustStorage(directory, database));
+      const authority = await Authority.create(paths.pki, now());
+      const tokens = new TokenRepository(database);
       const at = now();
       await tokens.addApiToken(hashSecret(adminToken), 'first admin', at);
       await tokens.addEnrollmentToken(hashSecret(secret), at, new Date(at.getTime() + 7 * 86_400_000));
+      return { offlineKeys, authority };
     });
     await writeMarker(paths.marker, now());
     const token = enrollmentToken(secret, authority.fingerprint);
@@ -92,7 +95,9 @@ export async function createAdminToken(
   const lock = await lockDataFolder(directory);
   try {
     const token = newSecret('admin');
-    await withTokens(parts(directory).database, open, (tokens) => tokens.addApiToken(hashSecret(token), name, now()));
+    await withDatabase(parts(directory).database, open, (database) =>
+      new TokenRepository(database).addApiToken(hashSecret(token), name, now()),
+    );
     return token;
   } finally {
     await lock.release();
@@ -115,14 +120,14 @@ export async function requireInitialised(directory: string): Promise<void> {
   );
 }
 
-async function withTokens(
+async function withDatabase<T>(
   embedded: string,
   open: OpenDatabase,
-  use: (tokens: TokenRepository) => Promise<void>,
-): Promise<void> {
+  use: (database: Database) => Promise<T>,
+): Promise<T> {
   const database = await open(embedded);
   try {
-    await use(new TokenRepository(database));
+    return await use(database);
   } finally {
     await database.close();
   }

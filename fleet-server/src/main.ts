@@ -12,6 +12,7 @@ import { CertificateRepository } from './io/database/certificate-repository.js';
 import { DeviceRepository } from './io/database/device-repository.js';
 import { GrantRepository } from './io/database/grant-repository.js';
 import { IngestRepository } from './io/database/ingest-repository.js';
+import { LabelNeedsRepository } from './io/database/label-needs-repository.js';
 import { LeaseRepository } from './io/database/lease-repository.js';
 import { ReleaseRepository } from './io/database/release-repository.js';
 import { TokenRepository } from './io/database/token-repository.js';
@@ -33,7 +34,7 @@ import { ObjectAccess } from './services/object-access.js';
 import { Publication } from './services/publication.js';
 import { RevocationService } from './services/revocation.js';
 import { openPki } from './tls-wiring.js';
-import { openTrust, trustAdministration, trustWatch } from './trust-wiring.js';
+import { openTrust, trustAdministration, trustStorage, trustWatch } from './trust-wiring.js';
 import { wireAccess } from './wiring/access-wiring.js';
 import { openDatabase } from './wiring/database-wiring.js';
 import { wireDevices } from './wiring/device-wiring.js';
@@ -79,12 +80,12 @@ export async function startServer({ config, log, now = systemNow, onFatal }: Ser
     closers.push(() => lock.release());
     await rm(paths.temporary, { recursive: true, force: true });
     await privateFolder(paths.temporary);
-    const tuf = await openTrust(directory, now);
-    await tuf.renew();
     await upgradeLayout(directory, now());
     const pki = await openPki(paths.pki, config, now());
     const database = await openDatabase(config.database, paths.database, { log, onLost: onFatal });
     closers.push(() => database.close());
+    const tuf = await openTrust(directory, trustStorage(directory, database), now);
+    await tuf.renew();
     const devices = new DeviceRepository(database);
     const activity = new ActivityRepository(database);
     const releases = new ReleaseRepository(database, activity);
@@ -133,7 +134,7 @@ export async function startServer({ config, log, now = systemNow, onFatal }: Ser
       listedObject: async (sha256: string) => publication.smallTarget(sha256) ?? releases.listedObject(sha256),
     };
     const objects = new ObjectAccess(served, blobs, () => performance.now());
-    const labels = new LabelGuard();
+    const labels = new LabelGuard(new LabelNeedsRepository(database));
     const assignments = new AssignmentService(devices, releases, publication, labels, activity, now);
     const core: Core = {
       ...{ config, log, now, temporary: paths.temporary, database, devices, releases, received, tokens, certificates },
@@ -147,7 +148,7 @@ export async function startServer({ config, log, now = systemNow, onFatal }: Ser
       registry,
       wireGates(core, grants, registry),
       wireDevices(core),
-      wireRollouts(core),
+      wireRollouts(core, source.certificates),
       surface,
       await wireNotifications(core),
       wireOperations(core, version),

@@ -117,6 +117,8 @@ export interface TargetRepository {
   publishListing(listing: Listing): Promise<boolean>;
   /** Signs anew what comes near its expiry. Returns whether something changed. */
   renew(): Promise<boolean>;
+  /** Takes over what other replicas published. Returns whether something changed. */
+  refresh(): Promise<boolean>;
   /** Everything a board may ask for now: each root, and the present and previous version of the others. */
   metadata(): SignedMetadata[];
   /** Newest version of each role. */

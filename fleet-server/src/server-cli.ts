@@ -4,7 +4,7 @@ import { Command, InvalidArgumentError } from 'commander';
 import { destination, pino } from 'pino';
 import { addBackupCommands } from './backup-command.js';
 import { brokerConfigCommand } from './broker-config-command.js';
-import { ConfigError, parseConfig, readConfigFile, type ServerConfig } from './config.js';
+import { ConfigError } from './config.js';
 import { createAdminToken, DataFolderError, initialise } from './data-folder-wiring.js';
 import { DatabaseError } from './database-error.js';
 import { BackupError } from './io/backup/backup-format.js';
@@ -12,6 +12,7 @@ import { DataFolderLockedError } from './io/data-folder-lock.js';
 import { AuthorityError } from './io/pki/authority.js';
 import { S3CredentialsError } from './io/s3-credentials.js';
 import { TufError } from './io/tuf/tuf-error.js';
+import { type ConfigOptions, loadConfig } from './load-config.js';
 import { startServer } from './main.js';
 import { packageVersion } from './package-version.js';
 import { addTufCommands } from './tuf-command.js';
@@ -28,15 +29,6 @@ interface InitOptions {
   targetsThreshold: number;
 }
 
-interface RunOptions {
-  config?: string;
-  data?: string;
-  httpPort?: number;
-  httpsPort?: number;
-  mqttPort?: number;
-  mqttsPort?: number;
-}
-
 function port(text: string): number {
   const value = Number(text);
   if (!/^\d+$/.test(text) || value > 65_535)
@@ -49,28 +41,7 @@ function keyCount(text: string): number {
   return Number(text);
 }
 
-async function loadConfig(options: RunOptions): Promise<ServerConfig> {
-  const given = options.config === undefined ? {} : ((await readConfigFile(options.config)) ?? {});
-  const origin = options.config ?? 'command line';
-  if (typeof given !== 'object' || Array.isArray(given))
-    throw new ConfigError(`${origin}: holds no mapping; write keys such as "http:"`);
-  const document = given as Record<string, Record<string, unknown>>;
-  // What stands on the command line wins over the file. A section of the wrong type is left for the schema to refuse.
-  const set = (section: string, key: string, value: unknown) => {
-    const present = document[section] ?? {};
-    if (value !== undefined && typeof present === 'object') document[section] = { ...present, [key]: value };
-  };
-  set('data', 'directory', options.data);
-  set('http', 'port', options.httpPort);
-  set('https', 'port', options.httpsPort);
-  set('mqtt', 'port', options.mqttPort);
-  set('mqtts', 'port', options.mqttsPort);
-  const config = parseConfig(document, origin);
-  config.data.directory = resolve(config.data.directory);
-  return config;
-}
-
-async function run(options: RunOptions): Promise<void> {
+async function run(options: ConfigOptions): Promise<void> {
   const config = await loadConfig(options);
   const log = pino({ level: config.log.level }, destination({ fd: 2, sync: true }));
   const fatal = (error: Error) => {

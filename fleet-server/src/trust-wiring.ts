@@ -1,24 +1,37 @@
 import { access } from 'node:fs/promises';
 import { join } from 'node:path';
-import type { Logger } from 'pino';
+import { type Logger, pino } from 'pino';
+import type { ServerConfig } from './config.js';
 import { lockDataFolder } from './io/data-folder-lock.js';
+import type { Database } from './io/database/database.js';
+import { DatabaseTrustStorage } from './io/database/database-trust-storage.js';
+import { FolderTrustStorage } from './io/tuf/folder-trust-storage.js';
 import { KeyFolder } from './io/tuf/key-folder.js';
+import type { TrustStorage } from './io/tuf/trust-storage.js';
 import { TufError } from './io/tuf/tuf-error.js';
 import { TufRepository } from './io/tuf/tuf-repository.js';
 import { tufStatus } from './io/tuf/tuf-status.js';
 import type { Now } from './ports.js';
 import type { TrustAdministration } from './routes/tuf-routes.js';
 import type { Publication } from './services/publication.js';
+import { databaseUrl, openDatabase } from './wiring/database-wiring.js';
+
+/** Where the TUF repository is: with an embedded database a folder beside it, else in the database, which replicas share. */
+export function trustStorage(dataDirectory: string, database: Database): TrustStorage {
+  return database.engine === 'pglite'
+    ? new FolderTrustStorage(join(dataDirectory, 'tuf'))
+    : new DatabaseTrustStorage(database);
+}
 
 /** Opens the trust of a data folder: its keys and its TUF repository. The caller holds the folder's lock. Throws TufError. */
-export async function openTrust(dataDirectory: string, now: Now): Promise<TufRepository> {
+export async function openTrust(dataDirectory: string, storage: TrustStorage, now: Now): Promise<TufRepository> {
   const keys = await KeyFolder.open(join(dataDirectory, 'keys'));
-  return TufRepository.open({ directory: join(dataDirectory, 'tuf'), keys, now });
+  return TufRepository.open({ storage, keys, now });
 }
 
 /** Works on the trust of a stopped server. Throws DataFolderLockedError while one runs. */
 export async function withTrust<T>(
-  dataDirectory: string,
+  { data: { directory: dataDirectory }, database: settings }: Pick<ServerConfig, 'data' | 'database'>,
   now: Now,
   use: (repository: TufRepository) => Promise<T>,
 ): Promise<T> {
@@ -27,7 +40,15 @@ export async function withTrust<T>(
   });
   const lock = await lockDataFolder(dataDirectory);
   try {
-    return await use(await openTrust(dataDirectory, now));
+    // The embedded database has no part in it, and need not be opened.
+    if ((await databaseUrl(settings, process.env)) === null)
+      return await use(await openTrust(dataDirectory, new FolderTrustStorage(join(dataDirectory, 'tuf')), now));
+    const database = await openDatabase(settings, '', { log: pino({ level: 'silent' }), onLost: () => undefined });
+    try {
+      return await use(await openTrust(dataDirectory, trustStorage(dataDirectory, database), now));
+    } finally {
+      await database.close();
+    }
   } finally {
     await lock.release();
   }

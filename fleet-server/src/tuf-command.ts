@@ -11,10 +11,12 @@ import { newSigningKey, parsePublicKey, parseSigningKey } from './io/tuf/signing
 import { TufError } from './io/tuf/tuf-error.js';
 import type { TufRepository } from './io/tuf/tuf-repository.js';
 import { type TufStatus, tufStatus } from './io/tuf/tuf-status.js';
+import { loadConfig } from './load-config.js';
 import { withTrust } from './trust-wiring.js';
 
 interface DataOptions {
-  data: string;
+  config?: string;
+  data?: string;
   json?: boolean;
 }
 
@@ -27,7 +29,8 @@ export function addTufCommands(program: Command): void {
     tuf
       .command(name)
       .description(`${description}; the server must not run`)
-      .option('--data <dir>', 'data folder', 'vigie-data')
+      .option('--config <file>', 'YAML file: where data folder and database are')
+      .option('--data <dir>', 'data folder (default vigie-data)')
       .option('--json', 'print one JSON document');
 
   onFolder('status', 'roles, keys, expiries, and what waits for signatures').action((options: DataOptions) =>
@@ -130,7 +133,7 @@ function addOffline(tuf: Command): void {
 
 /** Changes the repository, then prints what was done and how things stand. */
 async function change(options: DataOptions, work: (repository: TufRepository) => Promise<string[]>): Promise<void> {
-  const { done, status } = await withTrust(resolve(options.data), systemNow, async (repository) => ({
+  const { done, status } = await withTrust(await loadConfig(options), systemNow, async (repository) => ({
     done: await work(repository),
     status: tufStatus(repository),
   }));

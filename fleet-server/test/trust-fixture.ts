@@ -3,10 +3,10 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { Metadata, MetadataKind } from '@tufjs/models';
 import { certificateTargetPath, releaseTargetPath } from '@vigie/protocol';
+import { FolderTrustStorage, type TrustWriter } from '../src/io/tuf/folder-trust-storage.js';
 import { KeyFolder } from '../src/io/tuf/key-folder.js';
 import { signStaged } from '../src/io/tuf/sign-offline.js';
 import { newSigningKey, type SigningKey } from '../src/io/tuf/signing-key.js';
-import type { TrustWriter } from '../src/io/tuf/trust-files.js';
 import { TufRepository } from '../src/io/tuf/tuf-repository.js';
 import type { Listing } from '../src/ports.js';
 
@@ -58,7 +58,7 @@ export class TrustFixture {
     }
     const threshold = offline ? 2 : 1;
     await TufRepository.create(
-      { directory: fixture.directory, keys, now: fixture.now },
+      { storage: new FolderTrustStorage(fixture.directory), keys, now: fixture.now },
       { root: { keys: fixture.root, threshold }, targets: { keys: fixture.targets, threshold } },
     );
     return fixture;
@@ -73,7 +73,11 @@ export class TrustFixture {
   }
 
   async open(writer: TrustWriter = plainWriter): Promise<TufRepository> {
-    return TufRepository.open({ directory: this.directory, keys: await this.keys(), now: this.now, writer });
+    return TufRepository.open({
+      storage: new FolderTrustStorage(this.directory, writer),
+      keys: await this.keys(),
+      now: this.now,
+    });
   }
 
   async drop(): Promise<void> {

@@ -8,8 +8,8 @@ const Strict = { additionalProperties: false } as const;
 const HardwareClass = Type.String({ pattern: '^[a-z0-9][a-z0-9-]{0,63}$' });
 const OneOrMore = <T extends TSchema>(item: T) => Type.Array(item, { minItems: 1, maxItems: 64, uniqueItems: true });
 
-/** Who vouches for a result: a token of the role `ci`, a board of the role `lab`, or a file on the command line. */
-export const EvidenceSource = Type.Union([Type.Literal('ci'), Type.Literal('lab'), Type.Literal('file')]);
+/** Who vouches for a result: a token of the role `ci`, or a board of the role `lab`. */
+export const EvidenceSource = Type.Union([Type.Literal('ci'), Type.Literal('lab')]);
 export type EvidenceSource = Static<typeof EvidenceSource>;
 
 /** Which results are meant; every part that is there must hold, and within one part any of its values. */

@@ -64,6 +64,20 @@ export class FleetClient {
     return JSON.parse(text) as T;
   }
 
+  /** What `/api/v1` + path answers. Throws FleetRequestError. */
+  get<T>(path: string): Promise<T> {
+    return this.#request('GET', `/api/v1${path}`);
+  }
+
+  post<T>(path: string, body: object): Promise<T> {
+    return this.#request('POST', `/api/v1${path}`, body);
+  }
+
+  /** What `/health` says. */
+  health<T>(): Promise<T> {
+    return this.#request('GET', '/health');
+  }
+
   /** True once the server answers. */
   async healthy(): Promise<boolean> {
     try {

@@ -61,6 +61,7 @@ export function benchmarkResult(
   release: ReleaseReference | null,
   samples: number,
   metrics: Record<string, number>,
+  samplesOf: Pick<BenchmarkResult, 'series' | 'pairing'> = {},
 ): BenchmarkResult {
   return {
     schema: 'vigie.benchmark/1',
@@ -74,5 +75,6 @@ export function benchmarkResult(
         .filter(([, value]) => Number.isFinite(value))
         .map(([name, value]) => [name, Math.round(value * 1e5) / 1e5]),
     ),
+    ...samplesOf,
   };
 }

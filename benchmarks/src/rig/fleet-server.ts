@@ -41,6 +41,15 @@ async function boardPorts(directory: string): Promise<{ https: number; mqtts: nu
   return JSON.parse(readFileSync(file, 'utf8')) as { https: number; mqtts: number };
 }
 
+/** How the server's process is started. */
+export interface ServerLaunch {
+  /** A program that runs it, such as `taskset -c 0,1`. */
+  prefix?: readonly string[];
+  /** Options of Node itself. */
+  node?: readonly string[];
+  readyTimeoutMs?: number;
+}
+
 /** Starts `vigie-server run` on an initialised folder and waits until it answers. */
 export async function startServer(
   rig: Rig,
@@ -49,14 +58,16 @@ export async function startServer(
   ports: { http: number; mqtt: number },
   /** Further options of the command line, such as `--config FILE`. */
   more: readonly string[] = [],
+  { prefix = [], node = [], readyTimeoutMs = 60_000 }: ServerLaunch = {},
 ): Promise<FleetServer> {
   const { https, mqtts } = await boardPorts(directory);
   const httpUrl = `http://127.0.0.1:${ports.http}`;
+  const [command, ...args] = [...prefix, process.execPath, ...node, SERVER_CLI];
   const server = rig.start({
     name: 'server',
-    command: process.execPath,
+    command,
     args: [
-      SERVER_CLI,
+      ...args,
       'run',
       '--data',
       directory,
@@ -73,7 +84,7 @@ export async function startServer(
   });
   const client = new FleetClient(httpUrl, adminToken);
   await waitFor('the fleet server to answer', () => client.healthy(), {
-    timeoutMs: 60_000,
+    timeoutMs: readyTimeoutMs,
     guard: () => server.assertRunning(),
   });
   return {

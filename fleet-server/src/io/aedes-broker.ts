@@ -19,6 +19,7 @@ import {
 } from 'aedes';
 import type { Logger } from 'pino';
 import type { Authenticate, Broker, MessageHandler, PeerCertificate, Principal, PublishOptions } from '../ports.js';
+import { RetainedMessages } from './aedes-retained.js';
 import { PacketLimit } from './packet-limit.js';
 import { readPeer } from './pki/peer-certificate.js';
 import type { ServerCredentials } from './pki/server-certificate.js';
@@ -87,6 +88,7 @@ export class AedesBroker implements Broker {
     const broker = new AedesBroker(aedes, options);
     broker.#configure();
     await aedes.listen();
+    RetainedMessages.install(aedes);
     return broker;
   }
 

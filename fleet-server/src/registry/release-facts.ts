@@ -6,6 +6,8 @@ export interface ManifestSummary {
   task: 'detect' | 'classify';
   license: string;
   engine: 'onnx' | 'tfjs';
+  /** Path of the model in the package. */
+  modelFile: string;
   /** Pixels. */
   input: { width: number; height: number };
   provenance: Record<string, string>;
@@ -16,7 +18,7 @@ export interface ManifestSummary {
 interface ManifestLike {
   task: 'detect' | 'classify';
   license: string;
-  model: { engine: 'onnx' | 'tfjs' };
+  model: { engine: 'onnx' | 'tfjs'; file: string };
   input: { width: number; height: number };
   provenance?: Record<string, string>;
   metrics?: ManifestMetric[];
@@ -25,7 +27,7 @@ interface ManifestLike {
 export function summarise(manifest: ManifestLike): ManifestSummary {
   const { task, license, model, input, provenance = {}, metrics = [] } = manifest;
   return {
-    ...{ task, license, engine: model.engine },
+    ...{ task, license, engine: model.engine, modelFile: model.file },
     input: { width: input.width, height: input.height },
     ...{ provenance, metrics },
   };

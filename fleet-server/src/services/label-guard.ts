@@ -12,20 +12,14 @@ export type LabelVerdict =
 
 /** The label contract at the places where a release comes near boards: assignments, rollouts, promotions. */
 export class LabelGuard {
-  #needs: LabelNeeds | null = null;
-
-  /** Where the rules of boards are kept. Without it nothing is needed. */
-  follow(needs: LabelNeeds): void {
-    this.#needs = needs;
-  }
+  constructor(private readonly needs: LabelNeeds) {}
 
   /** May these boards (all, when null) get this release? */
   async check(
     release: { name: string; version: string; descriptor: { labels: readonly string[] } },
     deviceIds: readonly string[] | null,
   ): Promise<LabelVerdict> {
-    if (this.#needs === null) return { ok: true };
-    const needed = await this.#needs.neededLabels(deviceIds ?? undefined);
+    const needed = await this.needs.neededLabels(deviceIds ?? undefined);
     const missing = missingLabels(release.descriptor.labels, needed, deviceIds === null ? null : new Set(deviceIds));
     if (missing.length === 0) return { ok: true };
     const detail = describeMissing(`${release.name}@${release.version}`, missing);

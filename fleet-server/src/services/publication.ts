@@ -125,6 +125,11 @@ export class Publication {
     return this.#stored.get(hash) ?? null;
   }
 
+  /** Certificates and key lists that this process put into the object store: the garbage collector leaves them. */
+  storedTargets(): Iterable<string> {
+    return this.#stored.keys();
+  }
+
   /** Chunks on the wire now. */
   get chunkCount(): number {
     return this.#chunks.size;

@@ -103,7 +103,8 @@ export class SimulatedFleet {
   /** Switches all boards off and removes their folders. */
   async stop(): Promise<void> {
     await Promise.all(this.boards.map((board) => board.stop()));
-    await rm(this.#directory, { recursive: true, force: true });
+    // An update that was cut off may still write its last file.
+    await rm(this.#directory, { recursive: true, force: true, maxRetries: 10, retryDelay: 100 });
   }
 }
 

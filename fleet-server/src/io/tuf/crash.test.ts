@@ -1,9 +1,9 @@
 import { cp, rm } from 'node:fs/promises';
 import { afterEach, describe, expect, it } from 'vitest';
 import { listing, plainWriter, signAll, TrustFixture, verifyPublished } from '../../../test/trust-fixture.js';
+import type { TrustWriter } from './folder-trust-storage.js';
 import { revoke, rotate, stageRoot } from './key-changes.js';
 import { newSigningKey } from './signing-key.js';
-import type { TrustWriter } from './trust-files.js';
 import type { TufRepository } from './tuf-repository.js';
 
 class PowerCut extends Error {}

@@ -40,7 +40,12 @@ export async function rotate(repository: TufRepository, purpose: KeyPurpose, key
   try {
     await repository.change(change);
   } finally {
-    if (!repository.countingKeys().has(key.keyid)) await keys.remove(key.keyid);
+    // A change that failed half-way may be written down with this key: only what is there can tell.
+    const known = await repository.refresh().then(
+      () => true,
+      () => false,
+    );
+    if (known && !repository.countingKeys().has(key.keyid)) await keys.remove(key.keyid);
   }
   return key;
 }

@@ -2,24 +2,26 @@ import { SERVER_KEYS_TARGET, type ServerKeys } from '@vigie/protocol';
 import { serverKeysTarget, sha256 } from './bodies.js';
 import type { TargetsBody } from './metadata-schema.js';
 import { parsePublicKey } from './signing-key.js';
-import type { TrustFiles } from './trust-files.js';
+import { serverKeysName, type TrustFiles } from './trust-files.js';
+import type { TrustWrite } from './trust-storage.js';
 
 /** Lists of the keys that sign desired states, by the hash under which a `targets` names one. */
 export class ServerKeyLists {
   readonly #lists = new Map<string, Buffer>();
 
-  constructor(private readonly files: TrustFiles) {}
-
-  async load(targets: TargetsBody | undefined): Promise<void> {
+  /** Throws TufError. */
+  load(files: TrustFiles, targets: TargetsBody | undefined): void {
     if (targets === undefined) return;
     const hash = hashIn(targets);
-    this.#lists.set(hash, await this.files.serverKeys(hash));
+    this.#lists.set(hash, files.serverKeys(hash));
   }
 
-  async add(pems: readonly string[]): Promise<void> {
+  /** Knows a list from now on; it has to be written, too. */
+  add(pems: readonly string[]): TrustWrite {
     const { bytes } = serverKeysTarget(pems);
-    await this.files.writeServerKeys(bytes);
-    this.#lists.set(sha256(bytes), bytes);
+    const hash = sha256(bytes);
+    this.#lists.set(hash, bytes);
+    return { name: serverKeysName(hash), bytes };
   }
 
   bytes(targets: TargetsBody): Buffer {

@@ -1,45 +1,27 @@
-import { readFile } from 'node:fs/promises';
-import { join } from 'node:path';
 import { Value } from '@sinclair/typebox/value';
-import { privateFolder } from '../atomic-file.js';
 import { STAGED_ROLES, type Staged, StagedRoot, StagedTargets } from './staging.js';
-import type { TrustWriter } from './trust-files.js';
+import type { TrustWrite } from './trust-storage.js';
 import { TufError } from './tuf-error.js';
 
 const SCHEMAS = { root: StagedRoot, targets: StagedTargets } as const;
+const nameOf = (role: keyof typeof SCHEMAS) => `staged/${role}.json`;
 
-/** `staged/root.json` and `staged/targets.json` of the repository's folder. */
-export class StagedFiles {
-  constructor(
-    private readonly directory: string,
-    private readonly writer: TrustWriter,
-  ) {}
-
-  async load(): Promise<Staged> {
-    await privateFolder(this.directory);
-    const staged: Record<string, unknown> = {};
-    for (const role of STAGED_ROLES) {
-      const path = join(this.directory, `${role}.json`);
-      const text = await readFile(path, 'utf8').catch((error: NodeJS.ErrnoException) => {
-        if (error.code === 'ENOENT') return null;
-        throw error;
-      });
-      if (text === null) continue;
-      staged[role] = parse(text, role, path);
-    }
-    return staged as Staged;
+/** `staged/root.json` and `staged/targets.json` among the repository's files. Throws TufError. */
+export function loadStaged(place: string, files: ReadonlyMap<string, Buffer>): Staged {
+  const staged: Record<string, unknown> = {};
+  for (const role of STAGED_ROLES) {
+    const bytes = files.get(nameOf(role));
+    if (bytes !== undefined) staged[role] = parse(bytes.toString(), role, `${place}/${nameOf(role)}`);
   }
+  return staged as Staged;
+}
 
-  /** Makes the files equal to this. */
-  async save(before: Staged, after: Staged): Promise<void> {
-    for (const role of STAGED_ROLES) {
-      const path = join(this.directory, `${role}.json`);
-      const document = after[role];
-      if (document === before[role]) continue;
-      if (document === undefined) await this.writer.remove(path);
-      else await this.writer.write(path, JSON.stringify(document));
-    }
-  }
+/** What makes the files equal to `after`. */
+export function stagedWrites(before: Staged, after: Staged): TrustWrite[] {
+  return STAGED_ROLES.filter((role) => after[role] !== before[role]).map((role) => {
+    const document = after[role];
+    return { name: nameOf(role), bytes: document === undefined ? null : JSON.stringify(document) };
+  });
 }
 
 function parse(text: string, role: keyof typeof SCHEMAS, path: string): unknown {

@@ -1,25 +1,12 @@
-import { readdir, readFile, rm } from 'node:fs/promises';
-import { join } from 'node:path';
 import type { Static, TSchema } from '@sinclair/typebox';
 import { Value } from '@sinclair/typebox/value';
 import { SERVER_KEYS_TARGET } from '@vigie/protocol';
-import { privateFolder, writeAtomic } from '../atomic-file.js';
 import { sha256 } from './bodies.js';
 import { documentOf, type MetaFile, RootBody, SnapshotBody, TargetsBody, TimestampBody } from './metadata-schema.js';
 import { isSigned } from './signed-document.js';
 import { certifiedUnder, mayFollow, type Published, signedUnder, type TrustState } from './trust-state.js';
+import type { TrustWrite } from './trust-storage.js';
 import { TufError } from './tuf-error.js';
-
-/** How files are written: replaced in tests that cut it short. */
-export interface TrustWriter {
-  write(path: string, bytes: Buffer | string): Promise<void>;
-  remove(path: string): Promise<void>;
-}
-
-export const diskWriter: TrustWriter = {
-  write: writeAtomic,
-  remove: (path) => rm(path, { force: true }),
-};
 
 export interface LoadedTrust {
   state: TrustState;
@@ -27,43 +14,35 @@ export interface LoadedTrust {
   roots: Published<RootBody>[];
 }
 
+/** Is a complete repository among these files? */
+export function isTrustThere(files: ReadonlyMap<string, Buffer>): boolean {
+  return files.has('timestamp.json');
+}
+
 /**
- * The repository's folder, with consistent snapshots (TUF 1.0.31, 6.2): `N.root.json`, `N.targets.json`, `N.certified.json`,
- * `N.snapshot.json`, `timestamp.json`, and `HASH.server-keys.json`. The rename of the timestamp is the commit: what an
- * interrupted change left above the versions it leads to was never published, and is written over.
+ * The repository's files, with consistent snapshots (TUF 1.0.31, 6.2): `N.root.json`, `N.targets.json`, `N.certified.json`,
+ * `N.snapshot.json`, `timestamp.json`, and `HASH.server-keys.json`. The timestamp is written last, and its write is the commit:
+ * what an interrupted change left above the versions it leads to was never published, and is written over.
  */
 export class TrustFiles {
   constructor(
-    readonly directory: string,
-    private readonly writer: TrustWriter = diskWriter,
+    private readonly place: string,
+    private readonly files: ReadonlyMap<string, Buffer>,
   ) {}
 
-  async isThere(): Promise<boolean> {
-    await privateFolder(this.directory);
-    return (await readdir(this.directory)).includes('timestamp.json');
-  }
-
   /** Loads and checks everything but what only a change of the root can explain; see `TufRepository.open`. Throws TufError. */
-  async load(): Promise<LoadedTrust> {
+  load(): LoadedTrust {
     try {
-      const roots = await this.#loadRoots();
+      const roots = this.#loadRoots();
       const root = roots[roots.length - 1];
-      const timestamp = await this.#load('timestamp.json', documentOf(TimestampBody), null);
+      const timestamp = this.#load('timestamp.json', documentOf(TimestampBody), null);
       const { 'snapshot.json': snapshotMeta } = timestamp.document.signed.meta;
-      const snapshot = await this.#load(
-        `${snapshotMeta.version}.snapshot.json`,
-        documentOf(SnapshotBody),
-        snapshotMeta,
-      );
+      const snapshot = this.#load(`${snapshotMeta.version}.snapshot.json`, documentOf(SnapshotBody), snapshotMeta);
       const { meta } = snapshot.document.signed;
       const targetsMeta = meta['targets.json'];
       const certifiedMeta = meta['certified.json'];
-      const targets = await this.#load(`${targetsMeta.version}.targets.json`, documentOf(TargetsBody), targetsMeta);
-      const certified = await this.#load(
-        `${certifiedMeta.version}.certified.json`,
-        documentOf(TargetsBody),
-        certifiedMeta,
-      );
+      const targets = this.#load(`${targetsMeta.version}.targets.json`, documentOf(TargetsBody), targetsMeta);
+      const certified = this.#load(`${certifiedMeta.version}.certified.json`, documentOf(TargetsBody), certifiedMeta);
       const state: TrustState = { root, targets, certified, snapshot, timestamp };
       // A crash between a new root and what had to be signed anew for it leaves the rest signed under the root before.
       const before = roots[roots.length - 2];
@@ -80,59 +59,30 @@ export class TrustFiles {
     } catch (error) {
       throw new TufError(
         'TUF_REPOSITORY_INVALID',
-        `${this.directory}: ${(error as Error).message}; restore this folder from a backup`,
+        `${this.place}: ${(error as Error).message}; restore it from a backup`,
         { cause: error },
       );
     }
   }
 
-  /** Writes what is new, the timestamp last. */
-  async commit(before: TrustState, after: TrustState): Promise<void> {
-    if (after.root !== before.root) await this.#write(nameOf('root', after), after.root.bytes);
-    for (const role of ['targets', 'certified', 'snapshot'] as const)
-      if (after[role] !== before[role]) await this.#write(nameOf(role, after), after[role].bytes);
-    if (after.timestamp !== before.timestamp) await this.#write('timestamp.json', after.timestamp.bytes);
-  }
-
-  /** A first set: nothing is there before its timestamp. */
-  async create(state: TrustState): Promise<void> {
-    for (const role of ['root', 'targets', 'certified', 'snapshot'] as const)
-      await this.#write(nameOf(role, state), state[role].bytes);
-    await this.#write('timestamp.json', state.timestamp.bytes);
-  }
-
   /** The bytes of a list of server keys. Throws TufError. */
-  async serverKeys(hash: string): Promise<Buffer> {
-    const name = `${hash}.${SERVER_KEYS_TARGET}`;
-    const bytes = await readFile(join(this.directory, name)).catch(() => null);
-    if (bytes !== null && sha256(bytes) === hash) return bytes;
+  serverKeys(hash: string): Buffer {
+    const name = serverKeysName(hash);
+    const bytes = this.files.get(name);
+    if (bytes !== undefined && sha256(bytes) === hash) return bytes;
     throw new TufError(
       'TUF_REPOSITORY_INVALID',
-      `${join(this.directory, name)}: is missing or damaged; restore this folder from a backup`,
+      `${this.place}/${name}: is missing or damaged; restore it from a backup`,
     );
   }
 
-  async writeServerKeys(bytes: Buffer): Promise<void> {
-    await this.#write(`${sha256(bytes)}.${SERVER_KEYS_TARGET}`, bytes);
-  }
-
-  /** Deletes versions that are neither kept nor above what is committed. Roots always stay: a board may be at any of them. */
-  async sweep(keptMetadata: ReadonlySet<string>, keptServerKeys: ReadonlySet<string>): Promise<void> {
-    for (const name of await readdir(this.directory)) {
-      const list = /^([0-9a-f]{64})\.server-keys\.json$/.exec(name)?.[1];
-      const old = /^\d+\.(targets|certified|snapshot)\.json$/.test(name) && !keptMetadata.has(name);
-      if (old || (list !== undefined && !keptServerKeys.has(list)))
-        await this.writer.remove(join(this.directory, name));
-    }
-  }
-
-  async #loadRoots(): Promise<Published<RootBody>[]> {
-    const names = await readdir(this.directory);
+  #loadRoots(): Published<RootBody>[] {
+    const names = [...this.files.keys()];
     const newest = Math.max(...names.flatMap((name) => /^(\d+)\.root\.json$/.exec(name)?.[1] ?? []).map(Number));
     if (!Number.isFinite(newest)) throw new Error('holds no root');
     const roots: Published<RootBody>[] = [];
     for (let version = 1; version <= newest; version += 1) {
-      const root = await this.#load(`${version}.root.json`, documentOf(RootBody), null);
+      const root = this.#load(`${version}.root.json`, documentOf(RootBody), null);
       const { signed } = root.document;
       const before = roots[roots.length - 1]?.document.signed;
       const good =
@@ -145,12 +95,9 @@ export class TrustFiles {
     return roots;
   }
 
-  async #load<S extends TSchema>(
-    name: string,
-    schema: S,
-    meta: MetaFile | null,
-  ): Promise<{ document: Static<S>; bytes: Buffer }> {
-    const bytes = await readFile(join(this.directory, name));
+  #load<S extends TSchema>(name: string, schema: S, meta: MetaFile | null): { document: Static<S>; bytes: Buffer } {
+    const bytes = this.files.get(name);
+    if (bytes === undefined) throw new Error(`${name} is missing`);
     const document: unknown = JSON.parse(bytes.toString());
     const problem = Value.Errors(schema, document).First();
     if (problem !== undefined) throw new Error(`${name}${problem.path}: ${problem.message}`);
@@ -158,10 +105,32 @@ export class TrustFiles {
       throw new Error(`${name} is not what the metadata above it lists`);
     return { document: document as Static<S>, bytes };
   }
+}
 
-  async #write(name: string, bytes: Buffer): Promise<void> {
-    await this.writer.write(join(this.directory, name), bytes);
-  }
+/** What makes the files equal to `after`, the timestamp last; without `before`: a first set. */
+export function trustWrites(before: TrustState | null, after: TrustState): TrustWrite[] {
+  const roles = ['root', 'targets', 'certified', 'snapshot', 'timestamp'] as const;
+  return roles
+    .filter((role) => before === null || after[role] !== before[role])
+    .map((role) => ({ name: nameOf(role, after), bytes: after[role].bytes }));
+}
+
+/** Takes away versions that are neither kept nor above what is committed. Roots always stay: a board may be at any of them. */
+export function sweepWrites(
+  names: Iterable<string>,
+  keptMetadata: ReadonlySet<string>,
+  keptServerKeys: ReadonlySet<string>,
+): TrustWrite[] {
+  const gone = [...names].filter((name) => {
+    const list = /^([0-9a-f]{64})\.server-keys\.json$/.exec(name)?.[1];
+    const old = /^\d+\.(targets|certified|snapshot)\.json$/.test(name) && !keptMetadata.has(name);
+    return old || (list !== undefined && !keptServerKeys.has(list));
+  });
+  return gone.map((name) => ({ name, bytes: null }));
+}
+
+export function serverKeysName(hash: string): string {
+  return `${hash}.${SERVER_KEYS_TARGET}`;
 }
 
 /** File name of a role's present version. */

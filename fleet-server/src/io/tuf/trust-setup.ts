@@ -2,8 +2,10 @@ import { mkdir, readdir } from 'node:fs/promises';
 import { join, relative, resolve } from 'node:path';
 import type { Now } from '../../ports.js';
 import type { RoleSetup } from './bodies.js';
+import { FolderTrustStorage } from './folder-trust-storage.js';
 import { KeyFolder, keyFileName, ONLINE_PURPOSES, writeKeyPair } from './key-folder.js';
 import { newSigningKey, type SigningKey } from './signing-key.js';
+import type { TrustStorage } from './trust-storage.js';
 import { TufError } from './tuf-error.js';
 import { TufRepository } from './tuf-repository.js';
 
@@ -26,7 +28,12 @@ export const ONLINE_TRUST: TrustOptions = {
 };
 
 /** Makes keys and repository of a new fleet; what is there already stays. Returns the files to carry away. Throws TufError. */
-export async function createTrust(dataDirectory: string, options: TrustOptions, now: Now): Promise<string[]> {
+export async function createTrust(
+  dataDirectory: string,
+  options: TrustOptions,
+  now: Now,
+  storage: TrustStorage = new FolderTrustStorage(join(dataDirectory, 'tuf')),
+): Promise<string[]> {
   for (const role of ['root', 'targets'] as const) {
     const [keys, threshold] = [options[`${role}Keys`], options[`${role}Threshold`]];
     if (threshold > keys)
@@ -35,9 +42,14 @@ export async function createTrust(dataDirectory: string, options: TrustOptions, 
         `--${role}-threshold ${threshold}: there are only ${keys} keys; make more or ask for fewer`,
       );
   }
-  const repository = { directory: join(dataDirectory, 'tuf'), now };
   const folder = await KeyFolder.open(join(dataDirectory, 'keys'));
-  if (await TufRepository.isThere(repository.directory)) return [];
+  if (await TufRepository.isThere(storage)) {
+    if (folder.of('timestamp').length > 0) return [];
+    throw new TufError(
+      'REQUEST_UNFIT',
+      `${storage.place}: holds the trust of a fleet already, and ${dataDirectory} does not have its keys; a further server gets keys/, pki/ and vigie-server.json of the first one`,
+    );
+  }
   for (const purpose of ONLINE_PURPOSES) if (folder.of(purpose).length === 0) await folder.create(purpose);
   const carried: string[] = [];
   const make = async (role: 'root' | 'targets'): Promise<RoleSetup & { keys: SigningKey[] }> => {
@@ -57,7 +69,7 @@ export async function createTrust(dataDirectory: string, options: TrustOptions, 
   };
   if (options.offlineDirectory !== null) await prepareOffline(options.offlineDirectory, dataDirectory);
   const setup = { root: await make('root'), targets: await make('targets') };
-  await TufRepository.create({ ...repository, keys: folder }, setup);
+  await TufRepository.create({ storage, now, keys: folder }, setup);
   return carried;
 }
 

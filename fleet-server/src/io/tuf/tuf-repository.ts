@@ -1,103 +1,97 @@
 import type { KeyObject } from 'node:crypto';
-import { join } from 'node:path';
-import { isDeepStrictEqual } from 'node:util';
 import type { OfferedSignatures } from '../../offered-signatures.js';
 import type { Listing, Now, SignedMetadata, TargetRepository } from '../../ports.js';
-import { head, sha256 } from './bodies.js';
+import { sha256 } from './bodies.js';
 import { firstState, type OfflineSetup } from './first-state.js';
 import type { KeyFolder } from './key-folder.js';
-import type { RoleKeys, RootBody, TargetsBody } from './metadata-schema.js';
-import { nextState, publish } from './next-state.js';
+import type { RootBody, TargetsBody } from './metadata-schema.js';
 import { checkOffer } from './offer.js';
 import { ServerKeyLists } from './server-key-lists.js';
-import { signWith } from './signed-document.js';
-import { StagedFiles } from './staged-files.js';
-import {
-  knownKeys,
-  promotable,
-  type Staged,
-  type StagedDocument,
-  type StagedRole,
-  signersOf,
-  stillStaged,
-  type WaitingRole,
-  waitingRoles,
-} from './staging.js';
+import { knownKeys, type Staged, type StagedRole, type WaitingRole, waitingRoles } from './staging.js';
 import { listedSize, listingChange, renewalChange, type TrustChange, trustWarnings } from './trust-change.js';
-import { diskWriter, TrustFiles, type TrustWriter } from './trust-files.js';
-import { type Published, signedUnder, type TrustState, type TufVersions, versionsOf } from './trust-state.js';
+import { type Prepared, prepare, settle } from './trust-decision.js';
+import { isTrustThere, serverKeysName, sweepWrites, trustWrites } from './trust-files.js';
+import { TrustLedger } from './trust-ledger.js';
+import { type Published, type TrustState, type TufVersions, versionsOf } from './trust-state.js';
+import type { TrustStorage } from './trust-storage.js';
 import { TufError } from './tuf-error.js';
 
 export interface TufOptions {
-  directory: string;
+  storage: TrustStorage;
   keys: KeyFolder;
   now: Now;
-  writer?: TrustWriter;
 }
+
+/** How often a change is made anew because somebody else was faster. */
+const ATTEMPTS = 10;
 
 /**
  * The TUF repository of a fleet. A change of `root` or `targets` whose keys are not all at hand is staged: it waits, written
- * down, for signatures, and everything else goes on. One caller at a time.
+ * down, for signatures, and everything else goes on. One caller at a time in a process; processes that share the storage take
+ * each other's changes over before they make their own.
  */
 export class TufRepository implements TargetRepository {
-  readonly #files: TrustFiles;
-  readonly #stagedFiles: StagedFiles;
+  readonly #ledger: TrustLedger;
   readonly #keys: KeyFolder;
   readonly #now: Now;
-  #state: TrustState;
-  #roots: Published<RootBody>[];
-  #staged: Staged;
-  readonly #lists: ServerKeyLists;
+  #state!: TrustState;
+  #roots: Published<RootBody>[] = [];
+  #staged: Staged = {};
+  readonly #lists = new ServerKeyLists();
   /** What was replaced last: a board may be between two versions. */
   #previous: Partial<Record<'targets' | 'certified' | 'snapshot', SignedMetadata>> = {};
 
-  private constructor(options: TufOptions, state: TrustState, roots: Published<RootBody>[], staged: Staged) {
-    const writer = options.writer ?? diskWriter;
-    this.#files = new TrustFiles(options.directory, writer);
-    this.#stagedFiles = new StagedFiles(join(options.directory, 'staged'), writer);
-    this.#lists = new ServerKeyLists(this.#files);
-    this.#keys = options.keys;
-    this.#now = options.now;
-    this.#state = state;
-    this.#roots = roots;
-    this.#staged = staged;
+  private constructor({ storage, keys, now }: TufOptions) {
+    this.#ledger = new TrustLedger(storage);
+    this.#keys = keys;
+    this.#now = now;
   }
 
   /** Makes the first version of each role, unless a complete repository is there. */
-  static async create(options: TufOptions, setup: OfflineSetup): Promise<void> {
-    const files = new TrustFiles(options.directory, options.writer);
-    if (await files.isThere()) return;
-    const { state, serverKeys } = firstState(options.keys, setup, options.now());
-    await files.writeServerKeys(serverKeys);
-    await files.create(state);
+  static async create({ storage, keys, now }: TufOptions, setup: OfflineSetup): Promise<void> {
+    const { revision, files } = await storage.load();
+    if (isTrustThere(files)) return;
+    const { state, serverKeys } = firstState(keys, setup, now());
+    const list = { name: serverKeysName(sha256(serverKeys)), bytes: serverKeys };
+    if ((await storage.apply([list, ...trustWrites(null, state)], revision)) === null)
+      throw new TufError('REQUEST_UNFIT', `${storage.place}: somebody else makes a repository there; try again`);
   }
 
-  static isThere(directory: string): Promise<boolean> {
-    return new TrustFiles(directory).isThere();
+  static async isThere(storage: TrustStorage): Promise<boolean> {
+    return isTrustThere((await storage.load()).files);
   }
 
   /** Loads and verifies a repository, and ends what a crash cut short. Throws TufError. */
   static async open(options: TufOptions): Promise<TufRepository> {
-    const writer = options.writer ?? diskWriter;
-    const { state, roots } = await new TrustFiles(options.directory, writer).load();
-    const found = await new StagedFiles(join(options.directory, 'staged'), writer).load();
-    const repository = new TufRepository(options, state, roots, found);
-    const current = stillStaged(found, state.root, state.targets);
-    await repository.#lists.load(state.targets.document.signed);
-    await repository.#lists.load(current.targets?.signed);
-    await repository.#stagedFiles.save(found, current);
-    repository.#staged = current;
-    await repository.change({});
+    const repository = new TufRepository(options);
+    await repository.#apply(() => ({}));
     return repository;
   }
 
+  /** Takes over what others that share the storage changed. Returns whether there is something new to publish. Throws TufError. */
+  async refresh(): Promise<boolean> {
+    if (!(await this.#ledger.isBehind())) return false;
+    const { state, roots, staged } = await this.#ledger.load(this.#lists);
+    const before = this.#state as TrustState | undefined;
+    this.#staged = staged;
+    if (before === undefined) {
+      this.#state = state;
+      this.#roots = roots;
+      return true;
+    }
+    const changed = !before.timestamp.bytes.equals(state.timestamp.bytes) || roots.length !== this.#roots.length;
+    if (changed) this.#adopt(before, state, roots);
+    return changed;
+  }
+
   async publishListing(listing: Listing): Promise<boolean> {
-    return this.change(listingChange(this.#state, this.#staged, listing, this.#now()));
+    return this.#apply(() => listingChange(this.#state, this.#staged, listing, this.#now()));
   }
 
   /** Signs anew what comes near its end; stages what only people can sign. Returns whether something was published. */
   async renew(): Promise<boolean> {
-    return this.change(renewalChange(this.#state, this.#staged, (role) => this.isOffline(role), this.#now()));
+    const isOffline = (role: StagedRole) => this.isOffline(role);
+    return this.#apply(() => renewalChange(this.#state, this.#staged, isOffline, this.#now()));
   }
 
   /**
@@ -105,31 +99,16 @@ export class TufRepository implements TargetRepository {
    * Returns whether something was published. Throws TufError.
    */
   async change(change: TrustChange): Promise<boolean> {
-    const now = this.#now();
-    const { floor = {} } = change;
-    const staged: Staged = { ...this.#staged };
-    if (change.unstage === true) delete staged.targets;
-    if (change.root !== undefined) {
-      const version = this.#state.root.document.signed.version + 1;
-      const { keys, roles } = change.root;
-      const body: RootBody = { _type: 'root', ...head('root', version, now), consistent_snapshot: true, keys, roles };
-      staged.root = this.#sign('root', staged, body, this.#state.root.document) as Staged['root'];
-    }
-    const comingTargets = change.targets ?? this.#toResign(staged);
-    if (comingTargets !== undefined) {
-      const version = Math.max(this.#state.targets.document.signed.version, floor.targets ?? 0) + 1;
-      const { targets, delegations } = comingTargets;
-      const body: TargetsBody = { _type: 'targets', ...head('targets', version, now), targets, delegations };
-      if (change.serverKeys !== undefined) await this.#lists.add(change.serverKeys);
-      staged.targets = this.#sign('targets', staged, body, this.#state.targets.document) as Staged['targets'];
-    }
-    return this.#settle(staged, change, now);
+    // It was decided by what is there now: when that moves, it is no longer what was meant.
+    return this.#apply(() => change, 1);
   }
 
   /** Adds signatures that people made elsewhere; publishes what is complete. Throws TufError, and then keeps none of them. */
   async accept({ signatures }: OfferedSignatures): Promise<boolean> {
-    const staged = checkOffer(this.#staged, knownKeys(this.#state, this.#staged), signatures);
-    return this.#settle(staged, {}, this.#now());
+    return this.#apply(() => {
+      const staged = checkOffer(this.#staged, knownKeys(this.#state, this.#staged), signatures);
+      return { staged, change: {}, first: [] };
+    });
   }
 
   /**
@@ -137,8 +116,10 @@ export class TufRepository implements TargetRepository {
    * that go back (TUF 1.0.31, 5.4.3, 5.5.5).
    */
   async continueAbove(floor: Partial<Omit<TufVersions, 'root'>>): Promise<boolean> {
-    const behind = (floor.targets ?? 0) >= this.#state.targets.document.signed.version;
-    return this.change({ floor, ...(behind ? { targets: this.#comingTargets() } : {}) });
+    return this.#apply(() => {
+      const behind = (floor.targets ?? 0) >= this.#state.targets.document.signed.version;
+      return { floor, ...(behind ? { targets: this.#comingTargets() } : {}) };
+    });
   }
 
   /** Are fewer private keys here than the role needs? */
@@ -218,75 +199,45 @@ export class TufRepository implements TargetRepository {
     return this.#state.root.bytes.toString();
   }
 
-  /** A root that gives `targets` to other keys needs a `targets` that these signed. */
-  #toResign(staged: Staged): TrustChange['targets'] | undefined {
-    const root = staged.root?.signed;
-    if (root === undefined || signedUnder(root, 'targets', this.#state.targets.document)) return undefined;
-    const wanted = root.roles.targets;
-    const waiting = staged.targets;
-    if (waiting === undefined) return this.#state.targets.document.signed;
-    return isDeepStrictEqual(waiting.signers, [wanted]) ? undefined : waiting.signed;
-  }
-
-  /** Signs with the keys at hand. */
-  #sign(
-    role: StagedRole,
-    staged: Staged,
-    signed: RootBody | TargetsBody,
-    previous: StagedDocument['previous'],
-  ): StagedDocument {
-    const signers: RoleKeys[] = signersOf(
-      this.#state,
-      role === 'root' ? { root: { signed: signed as RootBody } } : staged,
-      role,
-    );
-    const keys = this.#keys.pick(signers.flatMap(({ keyids }) => keyids));
-    const document = signWith({ signatures: [], signed }, keys);
-    publish(role, document);
-    const serverKeys = signed._type === 'targets' ? { serverKeys: this.#lists.pems(signed) } : {};
-    return { ...document, previous, signers, ...serverKeys } as StagedDocument;
-  }
-
-  async #settle(staged: Staged, { certificates, floor }: TrustChange, now: Date): Promise<boolean> {
-    const before = this.#state;
-    const ready = promotable(before, staged);
-    const root = ready.root === null ? before.root : publish('root', ready.root);
-    const targets = ready.targets === null ? before.targets : publish('targets', ready.targets);
-    if (!signedUnder(root.document.signed, 'targets', targets.document)) {
-      throw new TufError(
-        'TUF_REPOSITORY_INVALID',
-        'no targets is signed as the root asks; restore the tuf folder from a backup',
-      );
+  /** Decides by what is there now, and again when somebody else was faster. Returns whether something was published. */
+  async #apply(decide: () => TrustChange | Prepared, attempts = ATTEMPTS): Promise<boolean> {
+    for (let attempt = 1; attempt <= attempts; attempt += 1) {
+      const refreshed = await this.refresh();
+      const decided = decide();
+      const context = {
+        state: this.#state,
+        staged: this.#staged,
+        keys: this.#keys,
+        lists: this.#lists,
+        now: this.#now(),
+      };
+      const { after, left, writes } = settle(context, 'first' in decided ? decided : prepare(context, decided));
+      const before = this.#state;
+      if (!(await this.#ledger.write(writes))) continue;
+      this.#staged = left;
+      if (after.timestamp === before.timestamp && after.root === before.root) return refreshed;
+      this.#adopt(before, after, after.root === before.root ? this.#roots : [...this.#roots, after.root]);
+      await this.#retire(before);
+      await this.#sweep();
+      return true;
     }
-    const wanted = { root, targets, certificates: certificates ?? before.certified.document.signed.targets };
-    const after = nextState(before, wanted, this.#keys, now, floor);
-    const left = stillStaged(staged, root, targets);
-    // What people signed, and a new root with all that it needs, is written down before any of it is published: after a
-    // crash the rest of it is found there.
-    const held = ready.root !== null || this.#staged.root !== undefined || this.#staged.targets !== undefined;
-    await this.#stage(held ? staged : left);
-    await this.#files.commit(before, after);
+    throw new TufError('REQUEST_UNFIT', `${this.#ledger.place}: others changed it at the same time; try again`);
+  }
+
+  #adopt(before: TrustState, after: TrustState, roots: Published<RootBody>[]): void {
     this.#state = after;
-    await this.#stage(left);
-    if (after.timestamp === before.timestamp && after.root === before.root) return false;
-    if (after.root !== before.root) this.#roots = [...this.#roots, after.root];
+    this.#roots = roots;
     for (const role of ['targets', 'certified', 'snapshot'] as const) {
-      if (after[role] === before[role]) continue;
+      if (after[role].bytes.equals(before[role].bytes)) continue;
       const { version } = before[role].document.signed;
       this.#previous[role] = { role, version, bytes: before[role].bytes };
     }
-    await this.#retire(before);
-    const kept = this.metadata().map(({ role, version }) => `${version}.${role}.json`);
-    await this.#files.sweep(
-      new Set(kept),
-      this.#lists.hashes(after.targets.document.signed, this.#staged.targets?.signed),
-    );
-    return true;
   }
 
-  async #stage(after: Staged): Promise<void> {
-    await this.#stagedFiles.save(this.#staged, after);
-    this.#staged = after;
+  async #sweep(): Promise<void> {
+    const kept = this.metadata().map(({ role, version }) => `${version}.${role}.json`);
+    const lists = this.#lists.hashes(this.#state.targets.document.signed, this.#staged.targets?.signed);
+    await this.#ledger.write(sweepWrites(this.#ledger.names, new Set(kept), lists));
   }
 
   /** Deletes private keys that counted before and count no longer: what is not there cannot be stolen. */
