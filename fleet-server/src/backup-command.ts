@@ -2,9 +2,11 @@ import { resolve } from 'node:path';
 import type { Command } from 'commander';
 import { backupStopped, restoreBackup } from './backup-wiring.js';
 import { readPassphrase } from './io/backup/backup-file.js';
+import { loadConfig } from './load-config.js';
 
 interface BackupFlags {
-  data: string;
+  config?: string;
+  data?: string;
   out: string;
   passphraseFile?: string;
   telemetry?: boolean;
@@ -25,14 +27,21 @@ export function addBackupCommands(program: Command, version: string): void {
     .command('backup')
     .description('write everything of a stopped server into one file; of a running one: vigie backup')
     .requiredOption('--out <file>', 'file to write, readable by its owner only')
-    .option('--data <dir>', 'data folder', 'vigie-data')
+    .option('--config <file>', 'YAML file, where the database is an external one')
+    .option('--data <dir>', 'data folder (default vigie-data)')
     .option('--passphrase-file <file>', 'encrypt it under the first line of this file')
     .option('--telemetry', 'raw telemetry, too (its rollups are always there)')
     .option('--json', 'print one JSON document')
-    .action(async ({ data, out, passphraseFile, telemetry, json }: BackupFlags) => {
+    .action(async ({ config, data, out, passphraseFile, telemetry, json }: BackupFlags) => {
       const passphrase = await readPassphrase(passphraseFile);
       const options = { telemetry: telemetry === true, onProgress: json ? () => undefined : progress };
-      const manifest = await backupStopped(resolve(data), resolve(out), passphrase, options, version);
+      const manifest = await backupStopped(
+        await loadConfig({ config, data }),
+        resolve(out),
+        passphrase,
+        options,
+        version,
+      );
       if (passphrase === null) process.stderr.write(`${UNENCRYPTED}\n`);
       const { createdAt, files, tables } = manifest;
       const document = { file: resolve(out), createdAt, files: files.length, tables, encrypted: passphrase !== null };

@@ -1,6 +1,8 @@
 import { mkdir, mkdtemp, readdir, readFile, rename, rm, rmdir } from 'node:fs/promises';
 import { dirname, join, resolve } from 'node:path';
 import type { Readable } from 'node:stream';
+import { pino } from 'pino';
+import type { ServerConfig } from './config.js';
 import { parts, requireInitialised } from './data-folder-wiring.js';
 import { privateFolder, syncFolder, writeAtomic } from './io/atomic-file.js';
 import { storeBackup } from './io/backup/backup-file.js';
@@ -9,9 +11,13 @@ import { continueSafely, knownMigrations, loadDatabase, migrationsUpTo } from '.
 import { readBackup } from './io/backup/read-backup.js';
 import { backupStream } from './io/backup/write-backup.js';
 import { lockDataFolder } from './io/data-folder-lock.js';
+import type { Database } from './io/database/database.js';
+import { DatabaseTrustStorage } from './io/database/database-trust-storage.js';
 import { PgliteDatabase } from './io/database/pglite-database.js';
+import { FolderTrustStorage } from './io/tuf/folder-trust-storage.js';
 import type { Now } from './ports.js';
 import { openTrust } from './trust-wiring.js';
+import { openDatabase } from './wiring/database-wiring.js';
 import type { Core } from './wiring/feature-wiring.js';
 
 /** Numbers go on so much higher after a restore, at the least. */
@@ -38,9 +44,12 @@ export async function liveBackup(core: Core, server: string, telemetry: boolean)
   });
 }
 
-/** Backs up a server that does not run. Throws BackupError, DataFolderError, DataFolderLockedError. */
+/**
+ * Backs up a server that does not run; its database may be an external one. Objects in S3 stay there. Throws BackupError,
+ * DataFolderError, DataFolderLockedError.
+ */
 export async function backupStopped(
-  directory: string,
+  { data: { directory }, database: settings }: Pick<ServerConfig, 'data' | 'database'>,
   out: string,
   passphrase: string | null,
   { telemetry, onProgress }: BackupOptions,
@@ -50,7 +59,8 @@ export async function backupStopped(
   await requireInitialised(directory);
   const lock = await lockDataFolder(directory);
   try {
-    const database = await PgliteDatabase.open(parts(directory).database, () => undefined);
+    const quiet = { log: pino({ level: 'silent' }), onLost: () => undefined };
+    const database = await openDatabase(settings, parts(directory).database, quiet);
     try {
       const source = { database, directory, server, now: now(), telemetry, onProgress };
       const still = <T>(work: () => Promise<T>) => work();
@@ -102,6 +112,7 @@ export async function restoreBackup(
     const jump = Math.max(LEAST_JUMP, seconds);
     await buildDatabase(manifest, files, data, work, jump, now(), onProgress);
     for (const name of await readdir(files)) await rename(join(files, name), join(data, name));
+    await bringTrust(data);
     const warnings = await raiseTrust(data, jump, now);
     const markerPath = parts(data).marker;
     const marker = JSON.parse(await readFile(markerPath, 'utf8')) as object;
@@ -157,9 +168,28 @@ async function buildDatabase(
   }
 }
 
+/** Servers on an external database keep the files of their TUF repository in it; here they stand in a folder. */
+async function bringTrust(data: string): Promise<void> {
+  const folder = join(data, 'tuf');
+  if ((await readdir(folder).catch(() => [])).length > 0) return;
+  await privateFolder(folder);
+  const database: Database = await PgliteDatabase.open(parts(data).database, () => undefined);
+  try {
+    const { files } = await new DatabaseTrustStorage(database).load();
+    const storage = new FolderTrustStorage(folder);
+    const { revision } = await storage.load();
+    await storage.apply(
+      [...files].map(([name, bytes]) => ({ name, bytes })),
+      revision,
+    );
+  } finally {
+    await database.close();
+  }
+}
+
 /** Boards refuse TUF versions that go back. Returns what operators should hear about. */
 async function raiseTrust(data: string, jump: number, now: Now): Promise<string[]> {
-  const trust = await openTrust(data, now);
+  const trust = await openTrust(data, new FolderTrustStorage(join(data, 'tuf')), now);
   const { targets, certified, snapshot, timestamp } = trust.versions();
   await trust.continueAbove({
     ...{ targets: targets + jump, certified: certified + jump },
