@@ -1,5 +1,5 @@
 import { randomUUID } from 'node:crypto';
-import { readFile, rm } from 'node:fs/promises';
+import { rm } from 'node:fs/promises';
 import type { Server as HttpsServer } from 'node:https';
 import type { Logger } from 'pino';
 import { openBroker, type RunningBroker } from './broker-wiring.js';
@@ -17,6 +17,7 @@ import { LabelNeedsRepository } from './io/database/label-needs-repository.js';
 import { LeaseRepository } from './io/database/lease-repository.js';
 import { ReleaseRepository } from './io/database/release-repository.js';
 import { TokenRepository } from './io/database/token-repository.js';
+import { packageVersion } from './package-version.js';
 import type { Now } from './ports.js';
 import { defaultCertificate, mergeCertificates } from './registry/certification.js';
 import { enrollmentRoutes } from './routes/enrollment-routes.js';
@@ -43,6 +44,7 @@ import type { Core, Feature } from './wiring/feature-wiring.js';
 import { wireGates } from './wiring/gates-wiring.js';
 import { wireNotifications } from './wiring/notification-wiring.js';
 import { openObjects } from './wiring/object-wiring.js';
+import { wireOperations } from './wiring/operation-wiring.js';
 import { wireRegistry } from './wiring/registry-wiring.js';
 import { connectionName, followTrust, openReplicas, publicationDuties } from './wiring/replica-wiring.js';
 import { wireRollouts } from './wiring/rollout-wiring.js';
@@ -174,6 +176,7 @@ export async function startServer({ config, log, now = systemNow, onFatal }: Ser
       ...{ activity, blobs, pictures, broker, tuf, publication, assignments, labels, ingest, access, revocations },
       wake: (duty) => duties.wake(duty),
     };
+    const version = packageVersion();
     const boards = wireDevices(core);
     const registry = await wireRegistry(core);
     const surface = wireAccess(core);
@@ -184,6 +187,7 @@ export async function startServer({ config, log, now = systemNow, onFatal }: Ser
       wireRollouts(core, source.certificates),
       surface,
       await wireNotifications(core),
+      wireOperations(core, version),
     ];
     for (const feature of features) closers.push(async () => feature.close?.());
     const duties = new DutyRunner(
@@ -196,7 +200,6 @@ export async function startServer({ config, log, now = systemNow, onFatal }: Ser
     await publication.publishAll();
     await revocations.publish();
     ports = { ...ports, ...(await broker.listen()) };
-    const version = await packageVersion();
     const listen = async (tls: TlsOptions | null, { host, port }: { host: string; port: number }) => {
       const app = await createHttpServer({
         log,
@@ -283,13 +286,6 @@ export async function startServer({ config, log, now = systemNow, onFatal }: Ser
     await close();
     throw error;
   }
-}
-
-async function packageVersion(): Promise<string> {
-  const manifest = JSON.parse(await readFile(new URL('../package.json', import.meta.url), 'utf8')) as {
-    version: string;
-  };
-  return manifest.version;
 }
 
 function urlHost(host: string): string {
