@@ -1,6 +1,7 @@
 #!/usr/bin/env node
 import { Command, CommanderError } from 'commander';
 import { ApiError, UsageError } from './operator/api-error.js';
+import { addBackupCommand } from './operator/backup-command.js';
 import { addCompletionCommands } from './operator/completion-commands.js';
 import { addGlobalOptions, commandContext } from './operator/context.js';
 import { addDeviceCommands } from './operator/device-commands.js';
@@ -23,6 +24,7 @@ addReleaseCommands(program, context);
 addRolloutCommands(program, context);
 addEventCommands(program, context);
 addTokenCommands(program, context);
+addBackupCommand(program, context);
 addLoginCommands(program, context, process.env);
 addCompletionCommands(program);
 
