@@ -1,6 +1,7 @@
 #!/usr/bin/env node
 import { Command, CommanderError } from 'commander';
 import { ApiError, UsageError } from './operator/api-error.js';
+import { addBackupCommand } from './operator/backup-command.js';
 import { addBenchmarkCommands } from './operator/benchmark-commands.js';
 import { addCompletionCommands } from './operator/completion-commands.js';
 import { addGlobalOptions, commandContext } from './operator/context.js';
@@ -27,6 +28,7 @@ addGateCommands(program, context);
 addRolloutCommands(program, context);
 addEventCommands(program, context);
 addTokenCommands(program, context);
+addBackupCommand(program, context);
 addLoginCommands(program, context, process.env);
 addCompletionCommands(program);
 
