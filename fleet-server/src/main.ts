@@ -158,6 +158,7 @@ export async function startServer({ config, log, now = systemNow, onFatal }: Ser
     const boards = wireDevices(core);
     const registry = await wireRegistry(core);
     const surface = wireAccess(core);
+    const operations = wireOperations(core, version);
     const features: Feature[] = [
       registry,
       wireGates(core, { grants, lab }, registry),
@@ -165,7 +166,7 @@ export async function startServer({ config, log, now = systemNow, onFatal }: Ser
       wireRollouts(core, source.certificates),
       surface,
       await wireNotifications(core),
-      wireOperations(core, version),
+      operations,
     ];
     for (const feature of features) closers.push(async () => feature.close?.());
     const duties = new DutyRunner(
@@ -173,6 +174,8 @@ export async function startServer({ config, log, now = systemNow, onFatal }: Ser
       randomUUID(),
       features.flatMap((feature) => feature.duties ?? []),
       log,
+      undefined,
+      operations.observeDuty,
     );
     await publication.publishAll();
     await revocations.publish();
