@@ -42,7 +42,13 @@ export function wireOperations(core: Core, version: string): Operations {
       ...processFamilies(),
     ]);
   return {
-    routes: (app) => backupRoutes(app, (telemetry) => liveBackup(core, version, telemetry)),
+    routes: (app) => {
+      backupRoutes(app, (telemetry) => liveBackup(core, version, telemetry));
+      app.get('/overview', { schema: { summary: 'Counts of boards, rollouts and alerts' } }, async () => ({
+        version,
+        ...(await figures.read()),
+      }));
+    },
     open: (app) =>
       metricsRoutes(app, {
         exposition: text,
