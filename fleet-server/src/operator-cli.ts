@@ -1,6 +1,7 @@
 #!/usr/bin/env node
 import { Command, CommanderError } from 'commander';
 import { ApiError, UsageError } from './operator/api-error.js';
+import { addAuditCommands } from './operator/audit-commands.js';
 import { addCompletionCommands } from './operator/completion-commands.js';
 import { addGlobalOptions, commandContext } from './operator/context.js';
 import { addDeviceCommands } from './operator/device-commands.js';
@@ -8,8 +9,10 @@ import { addEventCommands } from './operator/event-commands.js';
 import { addLoginCommands } from './operator/login-commands.js';
 import { addReleaseCommands } from './operator/release-commands.js';
 import { addRolloutCommands } from './operator/rollout-commands.js';
+import { addSessionCommands } from './operator/session-commands.js';
 import { printable } from './operator/table.js';
 import { addTokenCommands } from './operator/token-commands.js';
+import { addUserCommands } from './operator/user-commands.js';
 
 // Before any noun: they inherit it.
 const program = new Command('vigie')
@@ -23,6 +26,9 @@ addReleaseCommands(program, context);
 addRolloutCommands(program, context);
 addEventCommands(program, context);
 addTokenCommands(program, context);
+addUserCommands(program, context);
+addSessionCommands(program, context);
+addAuditCommands(program, context);
 addLoginCommands(program, context, process.env);
 addCompletionCommands(program);
 

@@ -15,6 +15,7 @@ import { ObjectStoreError, type PeerCertificate } from '../ports.js';
 import type { Actor, Credential, Role } from '../roles.js';
 import type { Admission } from '../services/access.js';
 import type { AuditNote } from './audit-hook.js';
+import { registerDocsPage } from './docs-page.js';
 import type { HeldKey } from './idempotency.js';
 import { describeRoutes } from './openapi.js';
 import { Problem, sendProblem } from './problem.js';
@@ -155,6 +156,7 @@ export async function createHttpServer(options: HttpServerOptions): Promise<Fast
   });
   app.get('/openapi.json', async () => openapi());
   registerStatusPage(app);
+  registerDocsPage(app);
   options.open?.(app);
   await app.register(async (scope) => options.api(scope), { prefix: '/api/v1' });
   return app;
