@@ -1,5 +1,5 @@
 import { randomUUID } from 'node:crypto';
-import { readFile, rm } from 'node:fs/promises';
+import { rm } from 'node:fs/promises';
 import type { Server as HttpsServer } from 'node:https';
 import type { Logger } from 'pino';
 import { openBroker, type RunningBroker } from './broker-wiring.js';
@@ -12,10 +12,12 @@ import { CertificateRepository } from './io/database/certificate-repository.js';
 import { DeviceRepository } from './io/database/device-repository.js';
 import { GrantRepository } from './io/database/grant-repository.js';
 import { IngestRepository } from './io/database/ingest-repository.js';
+import { LabRepository } from './io/database/lab-repository.js';
 import { LabelNeedsRepository } from './io/database/label-needs-repository.js';
 import { LeaseRepository } from './io/database/lease-repository.js';
 import { ReleaseRepository } from './io/database/release-repository.js';
 import { TokenRepository } from './io/database/token-repository.js';
+import { packageVersion } from './package-version.js';
 import type { Now } from './ports.js';
 import { defaultCertificate, mergeCertificates } from './registry/certification.js';
 import { enrollmentRoutes } from './routes/enrollment-routes.js';
@@ -41,6 +43,7 @@ import type { Core, Feature } from './wiring/feature-wiring.js';
 import { wireGates } from './wiring/gates-wiring.js';
 import { wireNotifications } from './wiring/notification-wiring.js';
 import { openObjects } from './wiring/object-wiring.js';
+import { wireOperations } from './wiring/operation-wiring.js';
 import { wireRegistry } from './wiring/registry-wiring.js';
 import { wireRollouts } from './wiring/rollout-wiring.js';
 
@@ -91,6 +94,7 @@ export async function startServer({ config, log, now = systemNow, onFatal }: Ser
     const tokens = new TokenRepository(database);
     const certificates = new CertificateRepository(database);
     const grants = new GrantRepository(database);
+    const lab = new LabRepository(database);
     const { blobs, pictures } = await openObjects(config.objects, paths);
     await devices.markAllOffline();
 
@@ -133,7 +137,7 @@ export async function startServer({ config, log, now = systemNow, onFatal }: Ser
     });
     const source = {
       listed: () => releases.listed(),
-      assigned: () => releases.assigned(),
+      assigned: async () => releases.assigned(await lab.measured()),
       certificates: async () =>
         mergeCertificates((await releases.certifiedByDefault()).map(defaultCertificate), await grants.certificates()),
       desired: (ids?: readonly string[]) => devices.desired(ids),
@@ -150,16 +154,18 @@ export async function startServer({ config, log, now = systemNow, onFatal }: Ser
       ...{ activity, blobs, pictures, broker, tuf, publication, assignments, labels, ingest, access, revocations },
       wake: (duty) => duties.wake(duty),
     };
+    const version = packageVersion();
     const boards = wireDevices(core);
     const registry = await wireRegistry(core);
     const surface = wireAccess(core);
     const features: Feature[] = [
       registry,
-      wireGates(core, grants, registry),
+      wireGates(core, { grants, lab }, registry),
       boards,
       wireRollouts(core, source.certificates),
       surface,
       await wireNotifications(core),
+      wireOperations(core, version),
     ];
     for (const feature of features) closers.push(async () => feature.close?.());
     const duties = new DutyRunner(
@@ -171,7 +177,6 @@ export async function startServer({ config, log, now = systemNow, onFatal }: Ser
     await publication.publishAll();
     await revocations.publish();
     ports = { ...ports, ...(await broker.listen()) };
-    const version = await packageVersion();
     const listen = async (tls: TlsOptions | null, { host, port }: { host: string; port: number }) => {
       const app = await createHttpServer({
         log,
@@ -243,13 +248,6 @@ export async function startServer({ config, log, now = systemNow, onFatal }: Ser
     await close();
     throw error;
   }
-}
-
-async function packageVersion(): Promise<string> {
-  const manifest = JSON.parse(await readFile(new URL('../package.json', import.meta.url), 'utf8')) as {
-    version: string;
-  };
-  return manifest.version;
 }
 
 function urlHost(host: string): string {

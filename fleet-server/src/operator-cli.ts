@@ -2,6 +2,7 @@
 import { Command, CommanderError } from 'commander';
 import { ApiError, UsageError } from './operator/api-error.js';
 import { addAuditCommands } from './operator/audit-commands.js';
+import { addBackupCommand } from './operator/backup-command.js';
 import { addCompletionCommands } from './operator/completion-commands.js';
 import { addGlobalOptions, commandContext } from './operator/context.js';
 import { addDeviceCommands } from './operator/device-commands.js';
@@ -29,6 +30,7 @@ addTokenCommands(program, context);
 addUserCommands(program, context);
 addSessionCommands(program, context);
 addAuditCommands(program, context);
+addBackupCommand(program, context);
 addLoginCommands(program, context, process.env);
 addCompletionCommands(program);
 
