@@ -22,20 +22,22 @@ interface CreateOptions {
 
 /** `vigie token …` */
 export function addTokenCommands(program: Command, { client, print, misused }: CommandContext): void {
-  const token = program.command('token').description('API tokens; without --role, enrolment tokens of boards');
+  const token = program.command('token').description('enrolment tokens of boards, and API tokens');
   token
     .command('create')
     .description(
-      'with --role an API token, shown once; without it a single-use enrolment token for one board, 24 hours',
+      'a single-use enrolment token for one board, 24 hours; with the --role of an operator an API token, shown once',
     )
-    .option('--role <role>', `of an API token: ${ROLE_HELP}`)
+    .option('--role <role>', `lab: an enrolment token of a lab board (docs/gates.md); of an API token: ${ROLE_HELP}`)
     .option('--name <name>', 'of an API token: whose it is, or what for')
     .option('--days <n>', 'life of an API token in days (default 365); 0: without an end')
     .action(async ({ role, name, days }: CreateOptions) => {
-      if (role === undefined) {
+      // Roles of boards and of operators have no name in common.
+      if (role === undefined || role === 'lab' || role === 'standard') {
         if (name !== undefined || days !== undefined)
           misused('ROLE_MISSING', '--name and --days are of API tokens; say which --role, or leave them out');
-        const made = await client().post<{ token: string; expiresAt: string }>('/enrollment-tokens');
+        const body = role === undefined ? undefined : { role };
+        const made = await client().post<{ token: string; expiresAt: string }>('/enrollment-tokens', body);
         return print(made, () => `${made.token}\n`);
       }
       if (name === undefined) return misused('NAME_MISSING', 'give the API token a --name, such as "ci of the models"');
