@@ -12,6 +12,7 @@ import { CertificateRepository } from './io/database/certificate-repository.js';
 import { DeviceRepository } from './io/database/device-repository.js';
 import { GrantRepository } from './io/database/grant-repository.js';
 import { IngestRepository } from './io/database/ingest-repository.js';
+import { LabRepository } from './io/database/lab-repository.js';
 import { LabelNeedsRepository } from './io/database/label-needs-repository.js';
 import { LeaseRepository } from './io/database/lease-repository.js';
 import { ReleaseRepository } from './io/database/release-repository.js';
@@ -91,6 +92,7 @@ export async function startServer({ config, log, now = systemNow, onFatal }: Ser
     const tokens = new TokenRepository(database);
     const certificates = new CertificateRepository(database);
     const grants = new GrantRepository(database);
+    const lab = new LabRepository(database);
     const { blobs, pictures } = await openObjects(config.objects, paths);
     await devices.markAllOffline();
 
@@ -105,7 +107,18 @@ export async function startServer({ config, log, now = systemNow, onFatal }: Ser
     };
     const revocations = new RevocationService(certificates, () => broker, pki.writeRevocationList, log, now);
     const access = new AccessService(tokens, devices, certificates, revocations, now);
-    const enrollment = new EnrollmentService(tokens, certificates, revocations, () => broker, pki.issuer, facts, now);
+    const { approval } = config.enrollment;
+    const { issuer } = pki;
+    const enrollment = new EnrollmentService(
+      tokens,
+      certificates,
+      revocations,
+      () => broker,
+      issuer,
+      facts,
+      now,
+      approval,
+    );
     const ingest = new IngestService(received, pictures, () => broker, log, now);
     const brokerDuties = {
       authenticate: access.authenticate,
@@ -122,7 +135,7 @@ export async function startServer({ config, log, now = systemNow, onFatal }: Ser
     });
     const source = {
       listed: () => releases.listed(),
-      assigned: () => releases.assigned(),
+      assigned: async () => releases.assigned(await lab.measured()),
       certificates: async () =>
         mergeCertificates((await releases.certifiedByDefault()).map(defaultCertificate), await grants.certificates()),
       desired: (ids?: readonly string[]) => devices.desired(ids),
@@ -139,12 +152,13 @@ export async function startServer({ config, log, now = systemNow, onFatal }: Ser
       ...{ activity, blobs, pictures, broker, tuf, publication, assignments, labels, ingest, access, revocations },
       wake: (duty) => duties.wake(duty),
     };
+    const boards = wireDevices(core);
     const registry = await wireRegistry(core);
     const surface = wireAccess(core);
     const features: Feature[] = [
       registry,
-      wireGates(core, grants, registry),
-      wireDevices(core),
+      wireGates(core, { grants, lab }, registry),
+      boards,
       wireRollouts(core, source.certificates),
       surface,
       await wireNotifications(core),
