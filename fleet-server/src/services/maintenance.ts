@@ -30,6 +30,8 @@ export class Maintenance {
     private readonly now: Now,
     /** Certificates, and what operators should hear about. */
     private readonly upkeep: () => Promise<void>,
+    /** Is it this replica's turn to sign what expires? */
+    private readonly mayRenew: () => boolean,
   ) {}
 
   start(): void {
@@ -47,7 +49,7 @@ export class Maintenance {
   }
 
   async round(): Promise<void> {
-    await this.publication.renew();
+    if (this.mayRenew()) await this.publication.renew();
     await this.publication.tidy();
     await this.upkeep();
     const worthIt = (history: History) => Math.ceil(this.retention[history] / SLACK);

@@ -63,7 +63,14 @@ export class Publication {
   readonly #stored = new Map<string, number>();
   readonly #pieces = new Map<string, ChunkReference[]>();
 
-  constructor(source: PublicationSource, objects: ObjectStore, targets: TargetRepository, broker: Broker) {
+  /** `mayTakeOff`: is it this replica's turn to take chunks off the wire? */
+  constructor(
+    source: PublicationSource,
+    objects: ObjectStore,
+    targets: TargetRepository,
+    broker: Broker,
+    private readonly mayTakeOff: () => boolean = () => true,
+  ) {
     this.#source = source;
     this.#objects = objects;
     this.#targets = targets;
@@ -89,7 +96,9 @@ export class Publication {
   async publishDesired(deviceIds: readonly string[]): Promise<void> {
     await this.#serial.run(async () => {
       const desired = await this.#source.desired(deviceIds);
-      if (desired.some(({ release }) => release !== null && !this.#ready.has(release.digest))) {
+      // Another replica may have taken bytes off whose turn it was before: who has the turn now knows what is there.
+      const isThere = ({ release }: Desired) => release === null || this.#ready.has(release.digest);
+      if (!this.mayTakeOff() || !desired.every(isThere)) {
         await this.#publish(deviceIds);
         return;
       }
@@ -106,6 +115,19 @@ export class Publication {
   /** After an upload, a withdrawal or a gate's verdict: targets, certificates and bytes as the database has them now. */
   async publishReleases(): Promise<void> {
     await this.#serial.run(() => this.#publish([]));
+  }
+
+  /** Takes over what other replicas published as metadata, and publishes it as well: the broker ends with the newest. */
+  async follow(): Promise<void> {
+    await this.changeTrust(() => this.#targets.refresh());
+  }
+
+  /** What an external broker may have lost, or got in the wrong order from two replicas: all that is small, and these desired states. */
+  async reconcile(unconfirmed: readonly string[]): Promise<void> {
+    await this.#serial.run(async () => {
+      await this.#publish(unconfirmed);
+      this.#metadata.publish();
+    });
   }
 
   /** Signs anew what expires, and publishes it. */
@@ -255,7 +277,8 @@ export class Publication {
   }
 
   #unpublishChunk(name: string): void {
-    this.#broker.publish(chunkTopic(name), EMPTY, DELIVERY.chunks);
+    // Another replica may want just now what was not wanted a moment ago: one of them alone decides, and looks again later.
+    if (this.mayTakeOff()) this.#broker.publish(chunkTopic(name), EMPTY, DELIVERY.chunks);
     this.#chunks.delete(name);
   }
 
