@@ -46,7 +46,13 @@ import { wireNotifications } from './wiring/notification-wiring.js';
 import { openObjects } from './wiring/object-wiring.js';
 import { wireOperations } from './wiring/operation-wiring.js';
 import { wireRegistry } from './wiring/registry-wiring.js';
-import { connectionName, followTrust, openReplicas, publicationDuties } from './wiring/replica-wiring.js';
+import {
+  connectionName,
+  followBeforeChanges,
+  followTrust,
+  openReplicas,
+  publicationDuties,
+} from './wiring/replica-wiring.js';
 import { wireRollouts } from './wiring/rollout-wiring.js';
 
 const systemNow: Now = () => new Date();
@@ -180,6 +186,7 @@ export async function startServer({ config, log, now = systemNow, onFatal }: Ser
     const boards = wireDevices(core);
     const registry = await wireRegistry(core);
     const surface = wireAccess(core);
+    const operations = wireOperations(core, version);
     const features: Feature[] = [
       registry,
       wireGates(core, { grants, lab }, registry),
@@ -187,7 +194,7 @@ export async function startServer({ config, log, now = systemNow, onFatal }: Ser
       wireRollouts(core, source.certificates),
       surface,
       await wireNotifications(core),
-      wireOperations(core, version),
+      operations,
     ];
     for (const feature of features) closers.push(async () => feature.close?.());
     const duties = new DutyRunner(
@@ -195,6 +202,8 @@ export async function startServer({ config, log, now = systemNow, onFatal }: Ser
       holder,
       [...features.flatMap((feature) => feature.duties ?? []), ...publicationDuties(config, publication, devices)],
       log,
+      undefined,
+      operations.observeDuty,
     );
     const isMyTurn = () => duties.holds || replicas.others.length === 0;
     await publication.publishAll();
@@ -207,6 +216,7 @@ export async function startServer({ config, log, now = systemNow, onFatal }: Ser
         tls,
         protect: (scope, secure) => surface.protect(scope, secure),
         api: (scope) => {
+          followBeforeChanges(scope, database, publication);
           trustRoutes(scope, trustAdministration(tuf, publication));
           enrollmentRoutes(scope, enrollment);
           objectRoutes(scope, objects, tls === null ? {} : { device: true });

@@ -24,10 +24,12 @@ const LAB_EVERY_MS = 2000;
 export function wireGates(
   core: Core,
   { grants, lab }: { grants: GrantRepository; lab: LabRepository },
-  { life, promotions }: RegistryFeature,
+  { life, promotions, comparisons }: RegistryFeature,
 ): Feature {
   const { config, database, releases, publication, activity, tuf, broker, log, now, wake } = core;
   const benchmarks = new BenchmarkRepository(database);
+  // Comparisons of releases show what gates judge by.
+  comparisons.follow({ resultsOf: async (id) => (await benchmarks.evidence(id)).map(({ result }) => result) });
   const gates = new GateRepository(database);
   const champion = (name: string) => promotions.champion(name);
   const { release, secondPerson, resultsPerRelease, labTimeoutSeconds: timeoutSeconds } = config.gates;
