@@ -7,6 +7,7 @@ import { DriftConfig, EnrollmentConfig, PresenceConfig, RetentionConfig } from '
 import { GatesConfig } from './config-gates.js';
 import { RegistryConfig } from './config-registry.js';
 import { NotificationConfig, notificationProblem } from './notification-config.js';
+import { cronProblem } from './rollout/schedule.js';
 
 const Strict = { additionalProperties: false } as const;
 const Url = (protocols: string, description: string) =>
@@ -219,7 +220,15 @@ export function parseConfig(document: unknown, origin: string): ServerConfig {
   if (notificationFault !== null) throw new ConfigError(`${origin}: ${notificationFault}`);
   checkDatabase(config, origin);
   checkObjects(config, origin);
+  checkSchedules(config, origin);
   return config;
+}
+
+function checkSchedules({ drift }: ServerConfig, origin: string): void {
+  for (const field of ['schedule', 'retrainSchedule'] as const) {
+    const problem = drift[field] === '' ? null : cronProblem(drift[field]);
+    if (problem !== null) throw new ConfigError(`${origin}: drift.${field}: ${problem}`);
+  }
 }
 
 function checkDatabase({ database }: ServerConfig, origin: string): void {

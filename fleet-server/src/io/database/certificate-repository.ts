@@ -1,9 +1,13 @@
-import { and, eq, gt, isNotNull, lt, sql } from 'drizzle-orm';
+import { and, gt, inArray, isNotNull, lt, sql } from 'drizzle-orm';
 import type { DeviceRole } from '../../devices/selector.js';
 import type { PeerCertificate } from '../../ports.js';
+import { Batch } from './batch.js';
 import type { Database } from './database.js';
 import { rawQuery } from './raw-query.js';
 import { deviceCertificates } from './schema/foundation.js';
+
+/** Certificates in one query. */
+const LOOKED_UP_AT_ONCE = 500;
 
 export interface CertificateRecord {
   deviceId: string;
@@ -32,13 +36,20 @@ export class CertificateRepository {
     this.#database = database;
   }
 
+  /** Certificates that are asked for while a query runs share the next one: a whole fleet may connect in one moment. */
+  readonly #lookup = new Batch<string, CertificateRecord>(LOOKED_UP_AT_ONCE, (serials) => this.#findAll(serials));
+
   async find(serial: string): Promise<CertificateRecord | null> {
-    const { deviceId, usedAt, revokedAt } = deviceCertificates;
+    return this.#lookup.get(serial);
+  }
+
+  async #findAll(serials: readonly string[]): Promise<Map<string, CertificateRecord>> {
+    const { serial, deviceId, usedAt, revokedAt } = deviceCertificates;
     const rows = await this.#database.drizzle
-      .select({ deviceId, usedAt, revokedAt })
+      .select({ serial, deviceId, usedAt, revokedAt })
       .from(deviceCertificates)
-      .where(eq(deviceCertificates.serial, serial));
-    return rows[0] ?? null;
+      .where(inArray(serial, [...serials]));
+    return new Map(rows.map(({ serial: name, ...record }) => [name, record]));
   }
 
   /** Is there an enrolment token with this hash that can still be spent? */
