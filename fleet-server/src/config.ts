@@ -4,7 +4,7 @@ import { Value } from '@sinclair/typebox/value';
 import { parse } from 'yaml';
 import { AccessConfig } from './config-access.js';
 import { GatesConfig } from './config-gates.js';
-import { RegistryConfig } from './config-registry.js';
+import { MlflowConfig, mlflowProblem, RegistryConfig } from './config-registry.js';
 import { NotificationConfig, notificationProblem } from './notification-config.js';
 
 const Strict = { additionalProperties: false } as const;
@@ -150,6 +150,7 @@ export const ServerConfig = Type.Object(
     ),
     access: AccessConfig,
     registry: RegistryConfig,
+    mlflow: Type.Optional(MlflowConfig),
     gates: GatesConfig,
     upload: Type.Object(
       {
@@ -213,6 +214,8 @@ export function parseConfig(document: unknown, origin: string): ServerConfig {
   if (notificationFault !== null) throw new ConfigError(`${origin}: ${notificationFault}`);
   checkDatabase(config, origin);
   checkObjects(config, origin);
+  const unclear = config.mlflow === undefined ? null : mlflowProblem(config.mlflow);
+  if (unclear !== null) throw new ConfigError(`${origin}: ${unclear}`);
   return config;
 }
 
