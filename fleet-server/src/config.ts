@@ -3,6 +3,7 @@ import { type Static, type TSchema, Type } from '@sinclair/typebox';
 import { Value } from '@sinclair/typebox/value';
 import { parse } from 'yaml';
 import { AccessConfig } from './config-access.js';
+import { DriftConfig, EnrollmentConfig, PresenceConfig, RetentionConfig } from './config-devices.js';
 import { GatesConfig } from './config-gates.js';
 import { MlflowConfig, mlflowProblem, RegistryConfig } from './config-registry.js';
 import { NotificationConfig, notificationProblem } from './notification-config.js';
@@ -162,16 +163,10 @@ export const ServerConfig = Type.Object(
       },
       { ...Strict, default: {} },
     ),
-    retention: Type.Object(
-      {
-        reports: Whole(200, 1, 100_000, 'reports kept per device'),
-        telemetry: Whole(2000, 1, 1_000_000, 'telemetry messages kept per device'),
-        events: Whole(10_000, 1, 10_000_000, 'event messages kept per device'),
-        replies: Whole(200, 1, 100_000, 'replies kept per device'),
-        snapshots: Whole(500, 1, 1_000_000, 'event pictures kept per device'),
-      },
-      { ...Strict, default: {} },
-    ),
+    enrollment: EnrollmentConfig,
+    presence: PresenceConfig,
+    retention: RetentionConfig,
+    drift: DriftConfig,
     notifications: NotificationConfig,
     log: Type.Object(
       {

@@ -105,7 +105,18 @@ export async function startServer({ config, log, now = systemNow, onFatal }: Ser
     };
     const revocations = new RevocationService(certificates, () => broker, pki.writeRevocationList, log, now);
     const access = new AccessService(tokens, devices, certificates, revocations, now);
-    const enrollment = new EnrollmentService(tokens, certificates, revocations, () => broker, pki.issuer, facts, now);
+    const { approval } = config.enrollment;
+    const { issuer } = pki;
+    const enrollment = new EnrollmentService(
+      tokens,
+      certificates,
+      revocations,
+      () => broker,
+      issuer,
+      facts,
+      now,
+      approval,
+    );
     const ingest = new IngestService(received, pictures, () => broker, log, now);
     const brokerDuties = {
       authenticate: access.authenticate,
@@ -139,13 +150,14 @@ export async function startServer({ config, log, now = systemNow, onFatal }: Ser
       ...{ activity, blobs, pictures, broker, tuf, publication, assignments, labels, ingest, access, revocations },
       wake: (duty) => duties.wake(duty),
     };
+    const boards = wireDevices(core);
     const registry = await wireRegistry(core);
     const surface = wireAccess(core);
     const features: Feature[] = [
       registry,
       wireGates(core, grants, registry),
-      wireDevices(core),
-      wireRollouts(core),
+      boards,
+      wireRollouts(core, source.certificates),
       surface,
       await wireNotifications(core),
     ];

@@ -18,3 +18,8 @@ export function hashSecret(secret: string | Buffer): string {
 export function enrollmentToken(secret: string, fingerprint: string): string {
   return `${secret}.${fingerprint}`;
 }
+
+/** By what an enrolment token is named to operators: the beginning of its hash. */
+export function enrollmentTokenId(hash: string): string {
+  return hash.slice(0, 16);
+}

@@ -132,9 +132,12 @@ function ruleProblem(rule: EventRule, zones: readonly Zone[], lines: readonly Li
   return null;
 }
 
-/** Every label that a configuration asks for, sorted: a model that lacks one of them cannot do what is wanted. */
-export function neededLabels({ labels = [], thresholds = {}, rules = [] }: DeviceConfiguration): string[] {
-  const named = [...labels, ...Object.keys(thresholds), ...rules.flatMap((rule) => rule.labels ?? [])];
+/**
+ * Every label that a configuration asks for, sorted: a model that lacks one of them cannot do what is wanted. A threshold asks for
+ * nothing: it only holds back.
+ */
+export function neededLabels({ labels = [], rules = [] }: DeviceConfiguration): string[] {
+  const named = [...labels, ...rules.flatMap((rule) => rule.labels ?? [])];
   return [...new Set(named)].sort();
 }
 

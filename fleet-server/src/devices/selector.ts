@@ -11,8 +11,10 @@ export const Tag = Type.String({
 });
 const HardwareClassName = Type.String({ pattern: '^[a-z0-9][a-z0-9-]{0,63}$' });
 
-/** Which boards are meant. Every part that is there must hold; `devices` alone names them one by one. */
-export const Selector = Type.Object(
+export const GroupName = Type.String({ pattern: '^[A-Za-z0-9][A-Za-z0-9_.-]{0,63}$', title: 'name of a group' });
+
+/** What a group is made of; see `Selector`. */
+export const GroupSelector = Type.Object(
   {
     devices: Type.Optional(Type.Array(DeviceId, { minItems: 1, maxItems: 20_000 })),
     /** All of these. */
@@ -35,7 +37,21 @@ export const Selector = Type.Object(
   },
   { additionalProperties: false },
 );
+export type GroupSelector = Static<typeof GroupSelector>;
+
+/** Which boards are meant. Every part that is there must hold; `devices` alone names them one by one. */
+export const Selector = Type.Composite(
+  [
+    GroupSelector,
+    Type.Object({
+      /** In one of these groups. */
+      groups: Type.Optional(Type.Array(GroupName, { minItems: 1, maxItems: 64 })),
+    }),
+  ],
+  { additionalProperties: false },
+);
 export type Selector = Static<typeof Selector>;
+export type Groups = ReadonlyMap<string, GroupSelector>;
 
 /** What a selector looks at. */
 export interface SelectableDevice {
@@ -46,7 +62,10 @@ export interface SelectableDevice {
   running: string | null;
 }
 
-export function selects(selector: Selector, device: SelectableDevice): boolean {
+/** `groups`: those that exist; one that does not holds no board. */
+export function selects(selector: Selector, device: SelectableDevice, groups: Groups = new Map()): boolean {
+  const named = selector.groups?.map((name) => groups.get(name));
+  if (named?.every((group) => group === undefined || !selects(group, device)) === true) return false;
   const { devices, tags, withoutTags, hardwareClasses, running, share } = selector;
   if (devices !== undefined && !devices.includes(device.id)) return false;
   if (tags?.some((tag) => !device.tags.includes(tag))) return false;

@@ -85,6 +85,7 @@ export function auditRoutes(app: FastifyInstance, audit: AuditLog): void {
   app.get<{ Querystring: Static<typeof ExportQuery> }>(
     '/audit/export',
     {
+      exposeHeadRoute: false,
       config,
       schema: {
         summary: 'The whole log as JSON lines, oldest first: the input of "vigie audit verify FILE"',

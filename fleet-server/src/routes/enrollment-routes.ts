@@ -1,15 +1,31 @@
 import { type Static, Type } from '@sinclair/typebox';
 import { EnrollRequest, RenewRequest } from '@vigie/protocol';
 import type { FastifyInstance, FastifyRequest } from 'fastify';
+import { Tag } from '../devices/selector.js';
 import type { PeerCertificate } from '../ports.js';
 import type { EnrollmentService } from '../services/enrollment.js';
-import { sendProblem } from './problem.js';
+import { Problem, sendProblem } from './problem.js';
 
 const DAY_SECONDS = 86_400;
 const TokenRequest = Type.Object(
-  { expiresInSeconds: Type.Optional(Type.Integer({ minimum: 60, maximum: 90 * DAY_SECONDS })) },
+  {
+    expiresInSeconds: Type.Optional(Type.Integer({ minimum: 60, maximum: 90 * DAY_SECONDS })),
+    uses: Type.Optional(
+      Type.Integer({ minimum: 1, maximum: 10_000, default: 1, description: 'boards that may come in by it' }),
+    ),
+    role: Type.Optional(
+      Type.Union([Type.Literal('standard'), Type.Literal('lab')], {
+        default: 'standard',
+        description: 'lab: benchmarks releases that are not certified yet, and runs none of them',
+      }),
+    ),
+    tags: Type.Optional(Type.Array(Tag, { maxItems: 32, description: 'given to each of its boards' })),
+    approval: Type.Optional(Type.Boolean({ description: 'its boards wait for an operator' })),
+    note: Type.Optional(Type.String({ maxLength: 1000 })),
+  },
   { additionalProperties: false },
 );
+const TokenParams = Type.Object({ token: Type.String({ pattern: '^[0-9a-f]{16}$' }) });
 /** Largest body of a board, bytes: a certificate request and a few names. */
 const MAX_BODY_BYTES = 16_384;
 
@@ -19,12 +35,33 @@ export function enrollmentRoutes(app: FastifyInstance, enrollment: EnrollmentSer
     '/enrollment-tokens',
     {
       schema: {
-        summary: 'A single-use token for one board',
+        summary: 'A token by which boards come in: one, unless it says more',
         body: Type.Union([TokenRequest, Type.Null(), Type.Undefined()]),
       },
     },
-    async ({ body }, reply) =>
-      reply.code(201).send(await enrollment.createToken(body?.expiresInSeconds ?? DAY_SECONDS)),
+    async ({ body, actor }, reply) => {
+      const { expiresInSeconds = DAY_SECONDS, tags = [], ...options } = body ?? {};
+      const made = { ...options, tags: [...new Set(tags)].sort(), createdBy: actor?.name ?? 'system' };
+      return reply.code(201).send(await enrollment.createToken(expiresInSeconds, made));
+    },
+  );
+
+  app.get(
+    '/enrollment-tokens',
+    { schema: { summary: 'Enrolment tokens, the newest first; never their secrets' } },
+    async () => ({
+      items: await enrollment.listTokens(),
+    }),
+  );
+
+  app.delete<{ Params: Static<typeof TokenParams> }>(
+    '/enrollment-tokens/:token',
+    { schema: { summary: 'No board comes in by this token any more', params: TokenParams } },
+    async ({ params }, reply) => {
+      if (!(await enrollment.revokeToken(params.token)))
+        throw new Problem('TOKEN_UNKNOWN', `there is no enrolment token ${params.token}`);
+      return reply.code(204).send();
+    },
   );
 
   app.post<{ Body: EnrollRequest }>(

@@ -79,6 +79,8 @@ declare module 'fastify' {
     description?: string;
     /** Group in the document; by default the first part of the path. */
     tags?: readonly string[];
+    /** Is not in the document. */
+    hide?: boolean;
     /** Media type of the answer where it is not JSON. */
     produces?: string;
     /** Media type of the body where it is not JSON. */

@@ -4,7 +4,7 @@ import type { FastifyInstance } from 'fastify';
 import type { PromotionRecord, PromotionRepository } from '../io/database/promotion-repository.js';
 import { PromotionAlias } from '../registry/promotion.js';
 import type { ReleasePromotions } from '../services/release-promotions.js';
-import { OverrideLabels } from './device-routes.js';
+import { OverrideLabels } from './assignment-routes.js';
 import { Paging, pageParameters } from './paging.js';
 import { sendProblem } from './problem.js';
 

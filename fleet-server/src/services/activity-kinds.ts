@@ -9,6 +9,7 @@ export const ACTIVITY_KINDS = [
   'device.approved',
   'device.decommissioned',
   'command.answered',
+  'configuration.changed',
   'device.alert',
   'release.uploaded',
   'release.changed',

@@ -63,7 +63,10 @@ export class AssignmentService {
     const generations = await this.devices.generations(devices);
     const unknown = devices.filter((id) => !generations.has(id));
     if (unknown.length > 0)
-      return refuse('DEVICE_UNKNOWN', `no such device: ${unknown.slice(0, 10).join(', ')}; nothing was assigned`);
+      return refuse(
+        'DEVICE_UNKNOWN',
+        `no such device, or one that waits for approval: ${unknown.slice(0, 10).join(', ')}; nothing was assigned`,
+      );
     const contract = await this.labels.check(release, devices);
     if (!contract.ok && overrideLabels === undefined) return refuse(contract.code, contract.detail);
     const request = { release: { name, version, digest: release.digest }, ...policies };

@@ -1,9 +1,19 @@
-import type { DeviceCertificate, EnrollRequest, EnrollResponse } from '@vigie/protocol';
+import {
+  DELIVERY,
+  type DeviceCertificate,
+  deviceTopic,
+  type EnrollRequest,
+  type EnrollResponse,
+} from '@vigie/protocol';
 import type { CertificateRepository } from '../io/database/certificate-repository.js';
-import type { TokenRepository } from '../io/database/token-repository.js';
+import type {
+  EnrollmentTokenOptions,
+  EnrollmentTokenRecord,
+  TokenRepository,
+} from '../io/database/token-repository.js';
 import type { IssueResult } from '../io/pki/device-issuer.js';
 import type { Broker, Now, PeerCertificate } from '../ports.js';
-import { enrollmentToken, hashSecret, newSecret } from '../secrets.js';
+import { enrollmentToken, enrollmentTokenId, hashSecret, newSecret } from '../secrets.js';
 import { isReserved } from './access.js';
 import { AttemptLimit } from './attempt-limit.js';
 import type { RevocationService } from './revocation.js';
@@ -50,16 +60,32 @@ export class EnrollmentService {
     private readonly issuer: DeviceIssuer,
     private readonly facts: EnrollmentFacts,
     private readonly now: Now,
+    /** Every board has to be approved. */
+    private readonly approval = false,
   ) {
     this.#limit = new AttemptLimit(MOST_FAILURES, WINDOW_MS, now);
   }
 
-  async createToken(lifetimeSeconds: number): Promise<{ token: string; expiresAt: string }> {
+  async createToken(
+    lifetimeSeconds: number,
+    options: Partial<EnrollmentTokenOptions> = {},
+  ): Promise<{ id: string; token: string; expiresAt: string }> {
     const secret = newSecret('enrollment');
     const at = this.now();
     const expiresAt = new Date(at.getTime() + lifetimeSeconds * 1000);
-    await this.tokens.addEnrollmentToken(hashSecret(secret), at, expiresAt);
-    return { token: enrollmentToken(secret, this.issuer.fingerprint), expiresAt: expiresAt.toISOString() };
+    const hash = hashSecret(secret);
+    await this.tokens.addEnrollmentToken(hash, at, expiresAt, options);
+    const token = enrollmentToken(secret, this.issuer.fingerprint);
+    return { id: enrollmentTokenId(hash), token, expiresAt: expiresAt.toISOString() };
+  }
+
+  listTokens(): Promise<EnrollmentTokenRecord[]> {
+    return this.tokens.enrollmentTokens();
+  }
+
+  /** False: there is no such token. */
+  revokeToken(id: string): Promise<boolean> {
+    return this.tokens.revokeEnrollmentToken(id, this.now());
   }
 
   /**
@@ -94,8 +120,11 @@ export class EnrollmentService {
     const issued = await this.issuer.issue(deviceId, csr, now);
     if (!issued.ok) return { ok: false, code: 'CSR_INVALID', detail: issued.detail } as const;
     const device = { id: deviceId, hardwareClass, agentVersion };
-    if (!(await this.certificates.enroll(tokenHash, device, issued, now))) return spent;
+    const enrolled = await this.certificates.enroll(tokenHash, device, issued, now, this.approval);
+    if (enrolled === null) return spent;
     this.broker().disconnect(deviceId);
+    // What the board of this id was told before is not for one that nobody has approved.
+    if (enrolled.pending) this.broker().publish(deviceTopic(deviceId, 'desired'), Buffer.alloc(0), DELIVERY.desired);
     this.revocations.publishSoon();
     const { mqtt, https } = this.facts.urls(host);
     const response: EnrollResponse = {
@@ -106,6 +135,7 @@ export class EnrollmentService {
       https: { url: https },
       serverKeys: this.facts.serverKeys(),
       tufRoot: this.facts.tufRoot(),
+      ...(enrolled.pending ? { pending: true } : {}),
     };
     return { ok: true, response } as const;
   }

@@ -63,6 +63,7 @@ export class IngestService {
   #held = false;
   #stopped = false;
   #goOn: () => void = () => undefined;
+  #birthListener: (deviceIds: string[]) => void = () => undefined;
 
   constructor(
     private readonly repository: IngestRepository,
@@ -90,6 +91,11 @@ export class IngestService {
       this.counters.waitingBytes -= payload.length;
     }
   };
+
+  /** Calls back with boards that have just come, once that is committed. */
+  onBirth(listener: (deviceIds: string[]) => void): void {
+    this.#birthListener = listener;
+  }
 
   /** Calls back after each commit of a report, a birth or a last will. Cheap work only: it stands between commit and answer. */
   onReported(listener: () => void): void {
@@ -221,6 +227,8 @@ export class IngestService {
     this.counters.batches += 1;
     this.counters.stored += items.length;
     for (const item of items) this.#finish(item);
+    const born = items.flatMap((item) => (item.kind === 'presence' && item.message.online ? [item.deviceId] : []));
+    if (born.length > 0) this.#birthListener(born);
   }
 
   /** Another replica may change a device between the look at it and the write: then once more for that device. */

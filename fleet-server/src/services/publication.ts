@@ -12,11 +12,11 @@ import {
   PAYLOAD_TYPE,
   type ReleaseDescriptor,
   releaseTargetPath,
-  sealEnvelope,
 } from '@vigie/protocol';
 import type { Broker, ObjectStore, TargetEntry, TargetRepository } from '../ports.js';
 import { MetadataTopics } from './metadata-topics.js';
 import { cutIntoPieces, sha256 } from './pieces.js';
+import { sealedByAll } from './sealed.js';
 import { Serial } from './serial.js';
 
 /** A release as far as its publication goes. */
@@ -235,12 +235,8 @@ export class Publication {
     this.#chunks.delete(name);
   }
 
-  /** Signed by every key that counts: a board may know only the old one, or only the new one. */
   #publishDesired(desired: Desired): void {
-    const [first, ...others] = this.#targets
-      .desiredKeys()
-      .map((key) => sealEnvelope(PAYLOAD_TYPE.desired, desired, key));
-    const envelope = { ...first, signatures: [first, ...others].flatMap(({ signatures }) => signatures) };
+    const envelope = sealedByAll(PAYLOAD_TYPE.desired, desired, this.#targets.desiredKeys());
     this.#broker.publish(
       deviceTopic(desired.deviceId, 'desired'),
       encodeMessage('desired', envelope),

@@ -70,6 +70,15 @@ export class SessionService {
     return credentialOf(session, secret);
   }
 
+  /** Does it still count? Asking is no use of it: an open stream does not keep a login alive. */
+  async counts({ kind, secret }: Credential): Promise<boolean> {
+    const { tokens, sessions } = this.parts;
+    const now = this.now();
+    const hash = hashSecret(secret);
+    const found = kind === 'token' ? tokens.findLive(hash, now) : sessions.findLive(hash, now, this.#idleSince(now));
+    return (await found) !== null;
+  }
+
   /**
    * Checks a password and opens a session. Unknown, disabled and locked accounts answer as a wrong password does, in the same
    * time; a lock counts for one account from one network. `entry`: makes the line of the audit log. Throws PasswordsBusyError.

@@ -3,6 +3,7 @@ import { AuditRepository } from '../io/database/audit-repository.js';
 import { IdempotencyRepository } from '../io/database/idempotency-repository.js';
 import { SessionRepository } from '../io/database/session-repository.js';
 import { UserRepository } from '../io/database/user-repository.js';
+import type { Credential } from '../roles.js';
 import { sessionRoutes } from '../routes/access-session-routes.js';
 import { apiTokenRoutes } from '../routes/access-token-routes.js';
 import { userRoutes } from '../routes/access-user-routes.js';
@@ -10,6 +11,8 @@ import { type ApiGate, installGate, isSecure } from '../routes/api-gate.js';
 import { installAudit } from '../routes/audit-hook.js';
 import { auditRoutes } from '../routes/audit-routes.js';
 import { installIdempotency } from '../routes/idempotency.js';
+import { OpenStreams, streamRoutes } from '../routes/stream-routes.js';
+import { ActivityTail } from '../services/activity-tail.js';
 import { ApiTokenService } from '../services/api-tokens.js';
 import { AuditLog } from '../services/audit-log.js';
 import { Passwords } from '../services/passwords.js';
@@ -19,6 +22,8 @@ import { UserService } from '../services/users.js';
 import type { Core, Feature } from './feature-wiring.js';
 
 const MINUTE_MS = 60_000;
+/** Between two signs of life of a stream, and two checks whether its token or login still counts. */
+const HEARTBEAT_MS = 15_000;
 
 export interface AccessFeature extends Feature {
   /** For every listener: lets operators in, notes what they do, answers repeated requests as before. */
@@ -26,7 +31,7 @@ export interface AccessFeature extends Feature {
 }
 
 /** Users, sessions, tokens and the audit log. */
-export function wireAccess({ config, database, tokens, now }: Core): AccessFeature {
+export function wireAccess({ config, database, tokens, activity, log, now }: Core): AccessFeature {
   const { access, http, https } = config;
   const audit = new AuditRepository(database);
   const sessions = new SessionRepository(database);
@@ -53,7 +58,12 @@ export function wireAccess({ config, database, tokens, now }: Core): AccessFeatu
     },
     publicUrls: [http.publicUrl, https.publicUrl].filter((url) => url !== undefined),
   };
+  const tail = new ActivityTail((after, limit) => activity.after(after, limit), log);
+  const open = new OpenStreams();
+  const counts = (credential: Credential) => sessionService.counts(credential);
   return {
+    close: () => tail.close(),
+    health: () => ({ streams: open.size }),
     protect(app, tls) {
       installGate(app, gate, tls);
       installAudit(app, (entry) => audit.append(entry), now);
@@ -67,6 +77,7 @@ export function wireAccess({ config, database, tokens, now }: Core): AccessFeatu
       userRoutes(app, userService, now);
       apiTokenRoutes(app, tokenService, now);
       auditRoutes(app, new AuditLog(audit));
+      streamRoutes(app, { activity, tail, counts, open, most: access.streams, heartbeatMs: HEARTBEAT_MS });
     },
     duties: [
       {

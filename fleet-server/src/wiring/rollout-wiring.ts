@@ -1,8 +1,8 @@
+import type { Certificate } from '@vigie/protocol';
 import { RolloutFigures } from '../io/database/rollout-figures.js';
 import { RolloutRepository } from '../io/database/rollout-repository.js';
 import { RolloutViews } from '../io/database/rollout-views.js';
 import { RolloutWriter } from '../io/database/rollout-writer.js';
-import { defaultCertificate } from '../registry/certification.js';
 import { rolloutRoutes } from '../routes/rollout-routes.js';
 import { RolloutAdvance } from '../services/rollout-advance.js';
 import { RolloutService } from '../services/rollout-service.js';
@@ -12,14 +12,14 @@ const DUTY = 'rollouts';
 /** Reports come in storms: one step takes in all that gathered, ms. */
 const GATHER_MS = 200;
 
-/** Releases to boards, in waves. */
-export function wireRollouts(core: Core): Feature {
+/** Releases to boards, in waves. `certificates`: what boards are told by TUF, the default policy's and the gates'. */
+export function wireRollouts(core: Core, certificates: () => Promise<Certificate[]>): Feature {
   const { database, activity, publication, releases, labels, now, log } = core;
   const repository = new RolloutRepository(database);
   const writer = new RolloutWriter(database, activity);
   const certified = async (digest: string) => {
-    const release = (await releases.certifiedByDefault()).find((one) => one.digest === digest);
-    return release === undefined ? [] : defaultCertificate(release).grants.map((grant) => grant.hardwareClass);
+    const certificate = (await certificates()).find((one) => one.digest === digest);
+    return certificate?.grants.map(({ hardwareClass }) => hardwareClass) ?? [];
   };
   const advance = new RolloutAdvance(
     repository,

@@ -1,4 +1,4 @@
-import { and, asc, eq, gt, inArray, lt, sql } from 'drizzle-orm';
+import { and, asc, desc, eq, gt, inArray, lt, sql } from 'drizzle-orm';
 import type { ActivityKind } from '../../services/activity-kinds.js';
 import type { Database, Query } from './database.js';
 import { rawQuery } from './raw-query.js';
@@ -73,6 +73,37 @@ export class ActivityRepository {
         at: new Date(String(row.at)),
       })),
     };
+  }
+
+  /** Newest first, below `belowId`. */
+  async newest(
+    { kinds, subject }: { kinds?: readonly ActivityKind[]; subject?: string },
+    belowId: number | null,
+    limit: number,
+  ): Promise<ActivityRow[]> {
+    return this.#database.drizzle
+      .select()
+      .from(activity)
+      .where(
+        and(
+          belowId === null ? undefined : lt(activity.id, belowId),
+          kinds === undefined ? undefined : inArray(activity.kind, [...kinds]),
+          subject === undefined ? undefined : eq(activity.subject, subject),
+        ),
+      )
+      .orderBy(desc(activity.id))
+      .limit(limit);
+  }
+
+  /** Ids of the oldest and the newest entry that are kept; 0 without any. */
+  async range(): Promise<{ oldest: number; newest: number }> {
+    const rows = await this.#database.drizzle
+      .select({
+        oldest: sql<number>`coalesce(min(${activity.id}), 0)`,
+        newest: sql<number>`coalesce(max(${activity.id}), 0)`,
+      })
+      .from(activity);
+    return { oldest: Number(rows[0].oldest), newest: Number(rows[0].newest) };
   }
 
   async newestId(): Promise<number> {

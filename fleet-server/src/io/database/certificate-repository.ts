@@ -1,6 +1,7 @@
 import { and, eq, gt, isNotNull, lt, sql } from 'drizzle-orm';
 import type { PeerCertificate } from '../../ports.js';
 import type { Database } from './database.js';
+import { rawQuery } from './raw-query.js';
 import { deviceCertificates } from './schema/foundation.js';
 
 export interface CertificateRecord {
@@ -43,36 +44,67 @@ export class CertificateRepository {
   async tokenIsGood(tokenHash: string, now: Date): Promise<boolean> {
     const rows = await this.#database.drizzle.execute(sql`
       select 1 from enrollment_tokens
-      where hash = ${tokenHash} and used_at is null and expires_at > ${now.toISOString()}::timestamptz`);
+      where hash = ${tokenHash} and used < uses and revoked_at is null and expires_at > ${now.toISOString()}::timestamptz`);
     return (rows as unknown[]).length === 1;
   }
 
   /**
-   * Spends a token, writes the device and its certificate in one statement, so that a token works once however many ask
-   * at the same time. A device that exists keeps its generation; what it had before is revoked. False: the token is not good.
+   * Spends a use of a token, writes the device and its certificate in one statement, so that a token works as often as it says
+   * however many ask at the same time. A device that exists keeps its generation; what it had before is revoked. One that was
+   * decommissioned starts anew. `approval`: every board has to be approved. Null: the token is not good.
    */
-  async enroll(tokenHash: string, device: EnrollingDevice, certificate: NewCertificate, now: Date): Promise<boolean> {
-    const at = now.toISOString();
-    const rows = await this.#database.drizzle.execute(sql`
+  async enroll(
+    tokenHash: string,
+    device: EnrollingDevice,
+    certificate: NewCertificate,
+    now: Date,
+    approval: boolean,
+  ): Promise<{ pending: boolean } | null> {
+    const at = sql`${now.toISOString()}::timestamptz`;
+    const anew = sql`devices.decommissioned_at is not null`;
+    const enrolling = sql`
       with spent as (
-        update enrollment_tokens set used_at = ${at}::timestamptz, used_by = ${device.id}
-        where hash = ${tokenHash} and used_at is null and expires_at > ${at}::timestamptz returning hash
+        update enrollment_tokens set used = used + 1, used_at = ${at}, used_by = ${device.id}
+        where hash = ${tokenHash} and used < uses and revoked_at is null and expires_at > ${at}
+        returning role, tags, approval or ${approval}::boolean as pending
       ),
       old as (
-        update device_certificates set revoked_at = ${at}::timestamptz, superseded = true
+        update device_certificates set revoked_at = ${at}, superseded = true
         from spent where device_id = ${device.id} and revoked_at is null
       ),
       enrolled as (
-        insert into devices (id, hardware_class, agent_version, enrolled_at)
-        select ${device.id}, ${device.hardwareClass}, ${device.agentVersion}, ${at}::timestamptz from spent
+        insert into devices (id, hardware_class, agent_version, enrolled_at, role, tags, pending)
+        select ${device.id}, ${device.hardwareClass}, ${device.agentVersion}, ${at}, role, tags, pending from spent
         on conflict (id) do update set hardware_class = excluded.hardware_class, agent_version = excluded.agent_version,
-          enrolled_at = excluded.enrolled_at, revoked_at = null
-        returning id
+          enrolled_at = excluded.enrolled_at, revoked_at = null, role = excluded.role, pending = excluded.pending,
+          tags = case when ${anew} then excluded.tags else (
+            select coalesce(jsonb_agg(tag order by tag), '[]') from (
+              select jsonb_array_elements_text(devices.tags || excluded.tags) as tag group by 1) both_tags) end,
+          name = case when ${anew} then '' else devices.name end,
+          notes = case when ${anew} then '' else devices.notes end,
+          time_zone = case when ${anew} then null else devices.time_zone end,
+          boot_id = case when ${anew} then null else devices.boot_id end,
+          past_boots = case when ${anew} then '[]'::jsonb else devices.past_boots end,
+          reported = case when ${anew} then null else devices.reported end,
+          reported_received_at = case when ${anew} then null else devices.reported_received_at end,
+          presence_at = case when ${anew} then null else devices.presence_at end,
+          decommissioned_at = null
+        returning id, pending
+      ),
+      issued as (
+        insert into device_certificates (serial, device_id, issued_at, expires_at)
+        select ${certificate.serial}, id, ${at}, ${certificate.expiresAt.toISOString()}::timestamptz from enrolled
       )
-      insert into device_certificates (serial, device_id, issued_at, expires_at)
-      select ${certificate.serial}, id, ${at}::timestamptz, ${certificate.expiresAt.toISOString()}::timestamptz from enrolled
-      returning serial`);
-    return (rows as unknown[]).length === 1;
+      select pending from enrolled`;
+    const told = sql`insert into activity (at, kind, subject, actor, body)
+      select ${at}, 'device.enrolled', id, id,
+        jsonb_build_object('hardwareClass', hardware_class, 'role', role, 'tags', tags, 'pending', pending)
+      from devices where id = ${device.id} and xmin = pg_current_xact_id()::xid`;
+    const [rows] = await this.#database.transaction([
+      rawQuery(this.#database, enrolling),
+      rawQuery(this.#database, told),
+    ]);
+    return rows.length === 1 ? { pending: rows[0].pending as boolean } : null;
   }
 
   /**

@@ -1,7 +1,10 @@
 import type { Desired, Telemetry } from '@vigie/protocol';
-import { desc, eq, inArray, isNotNull, sql } from 'drizzle-orm';
+import { and, desc, eq, inArray, isNotNull, isNull, lt, sql } from 'drizzle-orm';
 import type { DeviceRecord } from '../../devices/device-view.js';
+import type { Groups, SelectableDevice } from '../../devices/selector.js';
 import type { Database } from './database.js';
+import { type CountRow, type DeviceCounts, summed } from './device-counts.js';
+import { behind, type DeviceFilter, deviceCondition } from './device-filter.js';
 import { devices, telemetry } from './schema/foundation.js';
 
 const RECORD = {
@@ -10,6 +13,14 @@ const RECORD = {
   agentVersion: devices.agentVersion,
   enrolledAt: devices.enrolledAt,
   revokedAt: devices.revokedAt,
+  pending: devices.pending,
+  decommissionedAt: devices.decommissionedAt,
+  name: devices.name,
+  notes: devices.notes,
+  role: devices.role,
+  tags: devices.tags,
+  timeZone: devices.timeZone,
+  configurationDigest: devices.configurationDigest,
   bootId: devices.bootId,
   online: devices.online,
   presenceAt: devices.presenceAt,
@@ -25,8 +36,54 @@ export class DeviceRepository {
     this.#database = database;
   }
 
-  async list(): Promise<DeviceRecord[]> {
-    return this.#database.drizzle.select(RECORD).from(devices).orderBy(devices.id);
+  /** In the order of ids, so many behind the one with the id `after`. */
+  async page(filter: DeviceFilter, groups: Groups, after: string | null, limit: number): Promise<DeviceRecord[]> {
+    return this.#database.drizzle
+      .select(RECORD)
+      .from(devices)
+      .where(and(deviceCondition(filter, groups), behind(after)))
+      .orderBy(devices.id)
+      .limit(limit);
+  }
+
+  /** How many boards a filter leaves, by what operators ask for first. */
+  async counts(filter: DeviceFilter, groups: Groups): Promise<DeviceCounts> {
+    const rows = (await this.#database.drizzle.execute(sql`
+      select ${devices.running} as running, ${devices.phase} as phase, ${devices.hardwareClass} as class,
+        count(*)::int as total, count(*) filter (where ${devices.online})::int as online,
+        count(*) filter (where ${devices.inSync})::int as in_sync,
+        count(*) filter (where ${devices.pending})::int as pending,
+        count(*) filter (where ${devices.errorCode} is not null)::int as failing
+      from devices where ${deviceCondition(filter, groups) ?? sql`true`} group by 1, 2, 3`)) as unknown as CountRow[];
+    return summed(rows);
+  }
+
+  /** Everything that a selector looks at, of boards that may be told something. */
+  async selectable(): Promise<SelectableDevice[]> {
+    const { id, tags, hardwareClass, running } = devices;
+    return this.#database.drizzle
+      .select({ id, tags, hardwareClass, running })
+      .from(devices)
+      .where(and(isNull(devices.decommissionedAt), isNull(devices.revokedAt), eq(devices.pending, false)))
+      .orderBy(devices.id);
+  }
+
+  /** Boards whose line has been gone since before `before`, longest first: `device lost` of the alerts. */
+  async lost(before: Date, limit = 1000): Promise<{ id: string; since: Date }[]> {
+    const rows = await this.#database.drizzle
+      .select({ id: devices.id, since: devices.presenceAt })
+      .from(devices)
+      .where(
+        and(
+          eq(devices.online, false),
+          lt(devices.presenceAt, before),
+          isNull(devices.decommissionedAt),
+          isNull(devices.revokedAt),
+        ),
+      )
+      .orderBy(devices.presenceAt)
+      .limit(limit);
+    return rows.flatMap(({ id, since }) => (since === null ? [] : [{ id, since }]));
   }
 
   async find(id: string): Promise<DeviceRecord | null> {
@@ -50,22 +107,24 @@ export class DeviceRepository {
     return (rows[0]?.body as Telemetry | undefined) ?? null;
   }
 
-  /** Present generation of each of these devices that is enrolled. */
+  /** Present generation of each of these devices that is enrolled and may be told something. */
   async generations(ids: readonly string[]): Promise<Map<string, number>> {
     const rows = await this.#database.drizzle
       .select({ id: devices.id, generation: devices.generation })
       .from(devices)
-      .where(inArray(devices.id, [...ids]));
+      .where(and(inArray(devices.id, [...ids]), isNull(devices.decommissionedAt), eq(devices.pending, false)));
     return new Map(rows.map((row) => [row.id, row.generation]));
   }
 
-  /** Stores new desired states in one statement. Throws when a generation has moved meanwhile. */
+  /** Stores new desired states in one statement; a board's configuration stays. Throws when a generation has moved meanwhile. */
   async assign(desired: readonly Desired[], releaseId: number): Promise<void> {
     const rows = JSON.stringify(desired.map((one) => ({ id: one.deviceId, generation: one.generation, desired: one })));
     const written = await this.#database.drizzle.execute(sql`
       with given as (select * from jsonb_to_recordset(${rows}::jsonb) as given(id text, generation bigint, desired jsonb)),
       moved as (select count(*) as stale from given join devices on devices.id = given.id where devices.generation <> given.generation - 1)
-      update devices set generation = given.generation, desired = given.desired, desired_release_id = ${releaseId}
+      update devices set generation = given.generation, desired = given.desired
+        || case when devices.desired ? 'configuration' then jsonb_build_object('configuration', devices.desired -> 'configuration') else '{}' end,
+        desired_release_id = ${releaseId}
       from given, moved where devices.id = given.id and moved.stale = 0 returning devices.id`);
     if ((written as unknown[]).length !== desired.length) throw new Error('a generation moved during an assignment');
   }
@@ -75,12 +134,20 @@ export class DeviceRepository {
     const rows = await this.#database.drizzle
       .select({ desired: devices.desired })
       .from(devices)
-      .where(ids === undefined ? isNotNull(devices.desired) : inArray(devices.id, [...ids]));
+      .where(
+        and(
+          isNotNull(devices.desired),
+          eq(devices.pending, false),
+          isNull(devices.decommissionedAt),
+          ids === undefined ? undefined : inArray(devices.id, [...ids]),
+        ),
+      );
     return rows.flatMap((row) => (row.desired === null ? [] : [row.desired]));
   }
 
   /** After a start of the embedded broker nobody is connected: births say who is back. */
   async markAllOffline(): Promise<void> {
-    await this.#database.drizzle.update(devices).set({ online: false }).where(eq(devices.online, true));
+    const gone = { online: false, presenceAt: sql`now()` };
+    await this.#database.drizzle.update(devices).set(gone).where(eq(devices.online, true));
   }
 }

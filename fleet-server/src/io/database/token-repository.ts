@@ -1,5 +1,7 @@
 import { and, desc, eq, gt, isNull, lt, or, sql } from 'drizzle-orm';
+import type { DeviceRole } from '../../devices/selector.js';
 import type { Role } from '../../roles.js';
+import { enrollmentTokenId } from '../../secrets.js';
 import type { Database, Query } from './database.js';
 import { apiTokens } from './schema/access.js';
 import { enrollmentTokens } from './schema/foundation.js';
@@ -30,6 +32,31 @@ const RECORD = {
   usedAt: apiTokens.usedAt,
   revokedAt: apiTokens.revokedAt,
 };
+
+/** What an enrolment token makes of the boards that come in by it. */
+export interface EnrollmentTokenOptions {
+  /** How many boards may come in by it. */
+  uses: number;
+  role: DeviceRole;
+  tags: string[];
+  /** They have to be approved. */
+  approval: boolean;
+  createdBy: string;
+  note: string;
+}
+
+export interface EnrollmentTokenRecord extends EnrollmentTokenOptions {
+  id: string;
+  createdAt: Date;
+  expiresAt: Date;
+  used: number;
+  /** The last use, and the board. */
+  usedAt: Date | null;
+  usedBy: string | null;
+  revokedAt: Date | null;
+}
+
+const MOST_SHOWN = 1000;
 
 /** Hashes of API tokens and enrolment tokens. */
 export class TokenRepository {
@@ -102,8 +129,33 @@ export class TokenRepository {
       .where(or(lt(apiTokens.revokedAt, before), lt(apiTokens.expiresAt, before)));
   }
 
-  async addEnrollmentToken(tokenHash: string, createdAt: Date, expiresAt: Date): Promise<void> {
-    await this.#database.drizzle.insert(enrollmentTokens).values({ hash: tokenHash, createdAt, expiresAt });
+  async addEnrollmentToken(
+    tokenHash: string,
+    createdAt: Date,
+    expiresAt: Date,
+    options: Partial<EnrollmentTokenOptions> = {},
+  ): Promise<void> {
+    await this.#database.drizzle.insert(enrollmentTokens).values({ hash: tokenHash, createdAt, expiresAt, ...options });
+  }
+
+  /** Newest first; the secrets are not known here, an id is the beginning of the hash. */
+  async enrollmentTokens(): Promise<EnrollmentTokenRecord[]> {
+    const rows = await this.#database.drizzle
+      .select()
+      .from(enrollmentTokens)
+      .orderBy(desc(enrollmentTokens.createdAt), enrollmentTokens.hash)
+      .limit(MOST_SHOWN);
+    return rows.map(({ hash, ...row }) => ({ ...row, id: enrollmentTokenId(hash) }));
+  }
+
+  /** False: there is no such token. */
+  async revokeEnrollmentToken(id: string, at: Date): Promise<boolean> {
+    const rows = await this.#database.drizzle
+      .update(enrollmentTokens)
+      .set({ revokedAt: sql`coalesce(${enrollmentTokens.revokedAt}, ${at.toISOString()}::timestamptz)` })
+      .where(sql`left(${enrollmentTokens.hash}, ${id.length}) = ${id}`)
+      .returning({ hash: enrollmentTokens.hash });
+    return rows.length > 0;
   }
 
   /** Forgets tokens that expired before `before`. */

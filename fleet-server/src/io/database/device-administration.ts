@@ -1,0 +1,74 @@
+import { type SQL, sql } from 'drizzle-orm';
+import type { Database } from './database.js';
+import { toldChange } from './told-change.js';
+
+/** What operators say of a board. */
+export interface DeviceChanges {
+  name?: string;
+  notes?: string;
+  tags?: readonly string[];
+  timeZone?: string | null;
+}
+
+/** Changes that operators make to boards, each with its line in the activity log. */
+export class DeviceAdministration {
+  readonly #database: Database;
+
+  constructor(database: Database) {
+    this.#database = database;
+  }
+
+  /** False: there is no such board. */
+  async change(id: string, changes: DeviceChanges, actor: string, at: Date): Promise<boolean> {
+    const { name, notes, timeZone } = changes;
+    const tags = changes.tags === undefined ? undefined : [...new Set(changes.tags)].sort();
+    const set: SQL[] = [
+      ...(name === undefined ? [] : [sql`name = ${name}`]),
+      ...(notes === undefined ? [] : [sql`notes = ${notes}`]),
+      ...(tags === undefined ? [] : [sql`tags = ${JSON.stringify(tags)}::jsonb`]),
+      ...(timeZone === undefined ? [] : [sql`time_zone = ${timeZone}`]),
+    ];
+    const update = sql`update devices set ${sql.join([...set, sql`id = id`], sql`, `)}
+      where id = ${id} and decommissioned_at is null returning id`;
+    const told = { at, kind: 'device.changed' as const, actor, body: { ...changes, ...(tags && { tags }) } };
+    return (await toldChange(this.#database, update, told)).length === 1;
+  }
+
+  /** Lets a board that waits be told things. False: there is none that waits. */
+  async approve(id: string, actor: string, at: Date): Promise<boolean> {
+    const update = sql`update devices set pending = false
+      where id = ${id} and pending and decommissioned_at is null returning id`;
+    const told = { at, kind: 'device.approved' as const, actor, body: {} };
+    return (await toldChange(this.#database, update, told)).length === 1;
+  }
+
+  /**
+   * Takes a board out of the fleet. Its generation stays, so that one which is enrolled anew under this id is never told
+   * something older than before. False: there is no such board, or it is gone already.
+   */
+  async decommission(id: string, actor: string, at: Date): Promise<boolean> {
+    const time = sql`${at.toISOString()}::timestamptz`;
+    const update = sql`update devices set decommissioned_at = ${time}, revoked_at = coalesce(revoked_at, ${time}), online = false,
+        announced_online = false, presence_at = ${time}, desired = null, desired_release_id = null, configuration_digest = null
+      where id = ${id} and decommissioned_at is null returning id`;
+    const told = { at, kind: 'device.decommissioned' as const, actor, body: {} };
+    return (await toldChange(this.#database, update, told)).length === 1;
+  }
+
+  /** Says in the log whose line came, and whose has been gone since before `before`. Once, however many replicas ask. */
+  async announcePresence(at: Date, before: Date): Promise<void> {
+    const due = sql`online <> announced_online and decommissioned_at is null`;
+    const waiting = (await this.#database.drizzle.execute(
+      sql`select 1 from devices where ${due} and (online or presence_at < ${before.toISOString()}::timestamptz) limit 1`,
+    )) as unknown as unknown[];
+    if (waiting.length === 0) return;
+    const announce = (online: boolean, old: SQL) =>
+      toldChange(
+        this.#database,
+        sql`update devices set announced_online = ${online} where ${due} and online = ${online} and ${old} returning id`,
+        { at, kind: online ? 'device.online' : 'device.offline', actor: 'system', body: {} },
+      );
+    await announce(true, sql`true`);
+    await announce(false, sql`presence_at < ${before.toISOString()}::timestamptz`);
+  }
+}

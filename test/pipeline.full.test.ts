@@ -1,0 +1,4 @@
+import { pipelineStory } from './support/pipeline.js';
+
+/** On as many boards as the origin had. */
+pipelineStory(50);
