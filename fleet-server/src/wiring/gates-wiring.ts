@@ -16,10 +16,15 @@ const EVERY_MS = 5000;
 const DUTY = 'gates';
 
 /** Benchmark results, the gates that judge them, and the certificates that follow. */
-export function wireGates(core: Core, grants: GrantRepository, { life, promotions }: RegistryFeature): Feature {
+export function wireGates(
+  core: Core,
+  grants: GrantRepository,
+  { life, promotions, comparisons }: RegistryFeature,
+): Feature {
   const { config, database, releases, publication, activity, now, wake } = core;
   const benchmarks = new BenchmarkRepository(database);
   const gates = new GateRepository(database);
+  comparisons.follow({ resultsOf: async (id) => (await benchmarks.evidence(id)).map(({ result }) => result) });
   const champion = (name: string) => promotions.champion(name);
   const { release, secondPerson, resultsPerRelease } = config.gates;
   const judge = new GateJudge({ benchmarks, gates, grants, releases, life, publication, champion, release, now });
