@@ -2,6 +2,7 @@ import { randomUUID } from 'node:crypto';
 import { openPackageDirectory } from '@vigie/models/package/package';
 import { PackageError } from '@vigie/models/package/package-error';
 import type { Event, Telemetry } from '@vigie/protocol';
+import { wireBenchmark } from './benchmark-wiring.js';
 import { ChunkDelivery } from './io/delivery/chunk-delivery.js';
 import type { HttpOpen } from './io/delivery/http-open.js';
 import { HttpsChunkTransport } from './io/delivery/https-chunk-transport.js';
@@ -193,9 +194,17 @@ export async function startUpdater(dependencies: UpdaterDependencies): Promise<U
       coordinator = coordinate(started);
       if (fleet === null || coordinator === null) return;
       const taker = coordinator;
+      const benchmark = wireBenchmark(
+        dependencies,
+        fleet,
+        (folder) => deliveryOf({ ...dependencies, dataDirectory: folder }, fleet),
+        () => taker.status.phase,
+      );
+      await benchmark.open().catch((error: Error) => log.warn({ err: error.message }, 'benchmark folder not cleared'));
       await fleet.start({
         desired: (bytes) => taker.offer(bytes),
         connected: () => taker.wake(),
+        benchmark: (order) => benchmark.perform(order),
         status: () => withDelivery(taker.status),
         get newestIssuedAt() {
           return taker.newestIssuedAt;

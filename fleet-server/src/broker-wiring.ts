@@ -26,15 +26,17 @@ export interface RunningBroker extends Broker {
 export interface BrokerDuties {
   authenticate: Authenticate;
   onMessage: MessageHandler;
-  /** Who is online is not known any more. */
-  forgetPresence(): Promise<void>;
+  /** A new connection to an external broker: who is online is to be found out. */
+  onConnect(): Promise<void>;
   /** Publishes all retained state. */
   republish(): Promise<void>;
 }
 
 /** Opens the broker that the configuration names. Throws ConfigError for files that cannot be read. */
 export async function openBroker(
-  { mqtt, mqtts }: ServerConfig,
+  { mqtt, mqtts }: Pick<ServerConfig, 'mqtt' | 'mqtts'>,
+  /** Among several servers on one broker; null: it is alone. */
+  replica: string | null,
   pki: Pki,
   duties: BrokerDuties,
   log: Logger,
@@ -73,10 +75,10 @@ export async function openBroker(
       return client?.connections ?? 0;
     },
     async listen() {
-      const { onMessage, forgetPresence, republish } = duties;
+      const { onMessage, onConnect, republish } = duties;
+      const connections = replica === null ? clientId : `${clientId}-${replica}`;
       client = MqttBrokerClient.start({
-        ...{ url, clientId, credentials, onMessage, republish, log },
-        onConnect: forgetPresence,
+        ...{ url, clientId: connections, credentials, onMessage, onConnect, republish, log },
       });
       return { plain: 0, secure: 0 };
     },

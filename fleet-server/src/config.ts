@@ -101,6 +101,17 @@ export const ServerConfig = Type.Object(
       },
       { ...Strict, default: {} },
     ),
+    replica: Type.Object(
+      {
+        name: Type.Optional(
+          Type.String({
+            pattern: '^[a-z0-9]([a-z0-9-]{0,28}[a-z0-9])?$',
+            description: 'name of this server among those on one database; the host name when absent',
+          }),
+        ),
+      },
+      { ...Strict, default: {} },
+    ),
     database: DatabaseConfig,
     objects: ObjectsConfig,
     http: Type.Object(

@@ -1,5 +1,5 @@
 import { randomUUID } from 'node:crypto';
-import { readFile, rm } from 'node:fs/promises';
+import { rm } from 'node:fs/promises';
 import type { Server as HttpsServer } from 'node:https';
 import type { Logger } from 'pino';
 import { openBroker, type RunningBroker } from './broker-wiring.js';
@@ -12,10 +12,12 @@ import { CertificateRepository } from './io/database/certificate-repository.js';
 import { DeviceRepository } from './io/database/device-repository.js';
 import { GrantRepository } from './io/database/grant-repository.js';
 import { IngestRepository } from './io/database/ingest-repository.js';
+import { LabRepository } from './io/database/lab-repository.js';
 import { LabelNeedsRepository } from './io/database/label-needs-repository.js';
 import { LeaseRepository } from './io/database/lease-repository.js';
 import { ReleaseRepository } from './io/database/release-repository.js';
 import { TokenRepository } from './io/database/token-repository.js';
+import { packageVersion } from './package-version.js';
 import type { Now } from './ports.js';
 import { defaultCertificate, mergeCertificates } from './registry/certification.js';
 import { enrollmentRoutes } from './routes/enrollment-routes.js';
@@ -30,6 +32,7 @@ import { IngestService } from './services/ingest.js';
 import { LabelGuard } from './services/label-guard.js';
 import { Maintenance } from './services/maintenance.js';
 import { ObjectAccess } from './services/object-access.js';
+import { PresenceCheck } from './services/presence-check.js';
 import { Publication } from './services/publication.js';
 import { RevocationService } from './services/revocation.js';
 import { openPki } from './tls-wiring.js';
@@ -41,7 +44,9 @@ import type { Core, Feature } from './wiring/feature-wiring.js';
 import { wireGates } from './wiring/gates-wiring.js';
 import { wireNotifications } from './wiring/notification-wiring.js';
 import { openObjects } from './wiring/object-wiring.js';
+import { wireOperations } from './wiring/operation-wiring.js';
 import { wireRegistry } from './wiring/registry-wiring.js';
+import { connectionName, followTrust, openReplicas, publicationDuties } from './wiring/replica-wiring.js';
 import { wireRollouts } from './wiring/rollout-wiring.js';
 
 const systemNow: Now = () => new Date();
@@ -91,8 +96,14 @@ export async function startServer({ config, log, now = systemNow, onFatal }: Ser
     const tokens = new TokenRepository(database);
     const certificates = new CertificateRepository(database);
     const grants = new GrantRepository(database);
+    const lab = new LabRepository(database);
     const { blobs, pictures } = await openObjects(config.objects, paths);
-    await devices.markAllOffline();
+    // Only one process has an embedded database open: what it held before its end is its own at once.
+    const holder = database.engine === 'pglite' ? 'single' : randomUUID();
+    const replicas = await openReplicas(config, database, holder, log);
+    closers.push(() => replicas.stop());
+    // An external broker has boards that are connected already, and says so.
+    if (config.mqtt.broker === undefined) await devices.markAllOffline();
 
     let ports = { https: 0, plain: 0, secure: 0 };
     const facts = {
@@ -118,13 +129,28 @@ export async function startServer({ config, log, now = systemNow, onFatal }: Ser
       approval,
     );
     const ingest = new IngestService(received, pictures, () => broker, log, now);
+    const presence = new PresenceCheck(
+      () => devices.markAllOffline(),
+      (heard, before) => devices.markOfflineExcept(heard, before),
+      () => replicas.others.length === 0,
+      now,
+      (error) => log.error({ err: error }, 'who is online could not be found out'),
+    );
+    closers.push(async () => presence.stop());
     const brokerDuties = {
       authenticate: access.authenticate,
-      onMessage: ingest.handle,
-      forgetPresence: () => devices.markAllOffline(),
+      onMessage: presence.watching(ingest.handle),
+      onConnect: () => presence.onConnect(),
       republish: () => publication.publishAll(),
     };
-    const broker: RunningBroker = await openBroker(config, pki, brokerDuties, log, now);
+    const broker: RunningBroker = await openBroker(
+      config,
+      connectionName(replicas, config, database),
+      pki,
+      brokerDuties,
+      log,
+      now,
+    );
     closers.push(async () => {
       ingest.stop();
       await broker.close();
@@ -133,12 +159,12 @@ export async function startServer({ config, log, now = systemNow, onFatal }: Ser
     });
     const source = {
       listed: () => releases.listed(),
-      assigned: () => releases.assigned(),
+      assigned: async () => releases.assigned(await lab.measured()),
       certificates: async () =>
         mergeCertificates((await releases.certifiedByDefault()).map(defaultCertificate), await grants.certificates()),
       desired: (ids?: readonly string[]) => devices.desired(ids),
     };
-    const publication: Publication = new Publication(source, blobs, tuf, broker);
+    const publication: Publication = new Publication(source, blobs, tuf, broker, () => isMyTurn());
     const served = {
       listedObject: async (sha256: string) => publication.smallTarget(sha256) ?? releases.listedObject(sha256),
     };
@@ -150,28 +176,30 @@ export async function startServer({ config, log, now = systemNow, onFatal }: Ser
       ...{ activity, blobs, pictures, broker, tuf, publication, assignments, labels, ingest, access, revocations },
       wake: (duty) => duties.wake(duty),
     };
+    const version = packageVersion();
     const boards = wireDevices(core);
     const registry = await wireRegistry(core);
     const surface = wireAccess(core);
     const features: Feature[] = [
       registry,
-      wireGates(core, grants, registry),
+      wireGates(core, { grants, lab }, registry),
       boards,
       wireRollouts(core, source.certificates),
       surface,
       await wireNotifications(core),
+      wireOperations(core, version),
     ];
     for (const feature of features) closers.push(async () => feature.close?.());
     const duties = new DutyRunner(
       new LeaseRepository(database),
-      randomUUID(),
-      features.flatMap((feature) => feature.duties ?? []),
+      holder,
+      [...features.flatMap((feature) => feature.duties ?? []), ...publicationDuties(config, publication, devices)],
       log,
     );
+    const isMyTurn = () => duties.holds || replicas.others.length === 0;
     await publication.publishAll();
     await revocations.publish();
     ports = { ...ports, ...(await broker.listen()) };
-    const version = await packageVersion();
     const listen = async (tls: TlsOptions | null, { host, port }: { host: string; port: number }) => {
       const app = await createHttpServer({
         log,
@@ -193,6 +221,9 @@ export async function startServer({ config, log, now = systemNow, onFatal }: Ser
             () => true,
             () => false,
           ),
+          replica: replicas.name,
+          leader: duties.holds,
+          replicas: [replicas.name, ...replicas.others].sort(),
           broker: broker.state,
           connections: broker.connections,
           chunks: publication.chunkCount,
@@ -211,15 +242,25 @@ export async function startServer({ config, log, now = systemNow, onFatal }: Ser
     const http = await listen(null, config.http);
     const watchTrust = trustWatch(tuf, log, now);
     watchTrust();
-    const maintenance = new Maintenance(publication, ingest, received, tokens, config.retention, log, now, async () => {
-      watchTrust();
-      const graceMs = config.tls.renewalGraceDays * 86_400_000;
-      await certificates.dropExpired(new Date(now().getTime() - graceMs));
-      if (!(await pki.certificate.renew(now()))) return;
-      await broker.setCredentials(pki.certificate.credentials);
-      (https.server as HttpsServer).setSecureContext(pki.secureContext());
-      log.info({}, "the server's certificate was renewed");
-    });
+    const maintenance = new Maintenance(
+      publication,
+      ingest,
+      received,
+      tokens,
+      config.retention,
+      log,
+      now,
+      async () => {
+        watchTrust();
+        const graceMs = config.tls.renewalGraceDays * 86_400_000;
+        await certificates.dropExpired(new Date(now().getTime() - graceMs));
+        if (!(await pki.certificate.renew(now()))) return;
+        await broker.setCredentials(pki.certificate.credentials);
+        (https.server as HttpsServer).setSecureContext(pki.secureContext());
+        log.info({}, "the server's certificate was renewed");
+      },
+      isMyTurn,
+    );
     const urls = {
       http: config.http.publicUrl ?? `http://${urlHost(config.http.host)}:${http.port}`,
       https: config.https.publicUrl ?? `https://${urlHost(config.https.host)}:${https.port}`,
@@ -230,6 +271,8 @@ export async function startServer({ config, log, now = systemNow, onFatal }: Ser
     closers.push(() => maintenance.stop());
     await duties.start();
     closers.push(() => duties.stop());
+    const unfollow = followTrust(database, publication, log);
+    closers.push(async () => unfollow());
     log.info(urls, 'listening');
     return {
       httpUrl: urls.http,
@@ -243,13 +286,6 @@ export async function startServer({ config, log, now = systemNow, onFatal }: Ser
     await close();
     throw error;
   }
-}
-
-async function packageVersion(): Promise<string> {
-  const manifest = JSON.parse(await readFile(new URL('../package.json', import.meta.url), 'utf8')) as {
-    version: string;
-  };
-  return manifest.version;
 }
 
 function urlHost(host: string): string {

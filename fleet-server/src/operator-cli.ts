@@ -1,10 +1,13 @@
 #!/usr/bin/env node
 import { Command, CommanderError } from 'commander';
 import { ApiError, UsageError } from './operator/api-error.js';
+import { addBackupCommand } from './operator/backup-command.js';
+import { addBenchmarkCommands } from './operator/benchmark-commands.js';
 import { addCompletionCommands } from './operator/completion-commands.js';
 import { addGlobalOptions, commandContext } from './operator/context.js';
 import { addDeviceCommands } from './operator/device-commands.js';
 import { addEventCommands } from './operator/event-commands.js';
+import { addGateCommands } from './operator/gate-commands.js';
 import { addLoginCommands } from './operator/login-commands.js';
 import { addReleaseCommands } from './operator/release-commands.js';
 import { addRolloutCommands } from './operator/rollout-commands.js';
@@ -20,9 +23,12 @@ const context = commandContext(program, process.env);
 
 addDeviceCommands(program, context);
 addReleaseCommands(program, context);
+addBenchmarkCommands(program, context);
+addGateCommands(program, context);
 addRolloutCommands(program, context);
 addEventCommands(program, context);
 addTokenCommands(program, context);
+addBackupCommand(program, context);
 addLoginCommands(program, context, process.env);
 addCompletionCommands(program);
 

@@ -2,16 +2,19 @@
 import { resolve } from 'node:path';
 import { Command, InvalidArgumentError } from 'commander';
 import { destination, pino } from 'pino';
+import { addBackupCommands } from './backup-command.js';
 import { brokerConfigCommand } from './broker-config-command.js';
 import { ConfigError } from './config.js';
 import { createAdminToken, DataFolderError, initialise } from './data-folder-wiring.js';
 import { DatabaseError } from './database-error.js';
+import { BackupError } from './io/backup/backup-format.js';
 import { DataFolderLockedError } from './io/data-folder-lock.js';
 import { AuthorityError } from './io/pki/authority.js';
 import { S3CredentialsError } from './io/s3-credentials.js';
 import { TufError } from './io/tuf/tuf-error.js';
 import { type ConfigOptions, loadConfig } from './load-config.js';
 import { startServer } from './main.js';
+import { packageVersion } from './package-version.js';
 import { addTufCommands } from './tuf-command.js';
 import { openDatabase } from './wiring/database-wiring.js';
 
@@ -68,6 +71,10 @@ function explain(error: unknown): never {
   }
   if (error instanceof DatabaseError) {
     process.stderr.write(`vigie-server: ${error.message}\n`);
+    process.exit(1);
+  }
+  if (error instanceof BackupError) {
+    process.stderr.write(`vigie-server: ${error.code}: ${error.message}\n`);
     process.exit(1);
   }
   if (error instanceof TufError) {
@@ -153,4 +160,5 @@ program
 
 program.addCommand(brokerConfigCommand());
 addTufCommands(program);
+addBackupCommands(program, packageVersion());
 program.parseAsync().catch(explain);

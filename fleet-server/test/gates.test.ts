@@ -303,5 +303,5 @@ describe('gates without a second person and with a release by hand', () => {
       await server.close();
       await rm(join(folder.dataDirectory, '..'), { recursive: true, force: true });
     }
-  });
+  }, 90_000);
 });

@@ -28,6 +28,8 @@ export const EnrollResponse = Type.Composite([
   DeviceCertificate,
   Type.Object({
     deviceId: DeviceId,
+    /** `lab`: the board may benchmark what is not certified; absent: it may not. */
+    role: Type.Optional(Type.Union([Type.Literal('standard'), Type.Literal('lab')])),
     /** An operator has to approve the board first: until then it may report, and is told nothing. */
     pending: Type.Optional(Type.Boolean()),
     /** Broker: `mqtts://host:8883`. */

@@ -35,6 +35,14 @@ export const Command = Type.Object({
   command: Type.Union([
     Type.Object({ kind: Type.Literal('identify') }),
     Type.Object({ kind: Type.Literal('snapshot') }),
+    /** For lab boards: measure a release that no gate has certified yet; the reply holds a BenchmarkResult. */
+    Type.Object({
+      kind: Type.Literal('benchmark'),
+      release: ReleaseReference,
+      samples: Type.Integer({ minimum: 10, maximum: 2000 }),
+      /** The board gives up after this, s. */
+      timeoutSeconds: Type.Integer({ minimum: 10, maximum: 86_400 }),
+    }),
     /** The newest lines of the agent's log, at most 100 KiB of them. */
     Type.Object({ kind: Type.Literal('logs'), lines: Type.Integer({ minimum: 1, maximum: 1000 }) }),
   ]),

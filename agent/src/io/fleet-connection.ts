@@ -10,6 +10,7 @@ import {
   type Telemetry,
 } from '@vigie/protocol';
 import type { Clock } from '../ports.js';
+import type { BenchmarkAnswer, BenchmarkOrder } from '../update/benchmark-mode.js';
 import { CommandGate } from '../update/commands.js';
 import type { Log, ReleaseSource } from '../update/ports.js';
 import type { ServerKeyring } from '../update/server-keyring.js';
@@ -22,6 +23,7 @@ import { FleetTrust, type FleetTrustOptions } from './fleet-trust.js';
 import { CurrentIdentity, type Identity } from './identity.js';
 import { MqttLink } from './mqtt-link.js';
 import { Outbox, type OutboxKind } from './outbox.js';
+import type { TufClient } from './tuf-client.js';
 
 /** How often an unchanged report is published again, ms. */
 const REPORT_EVERY_MS = 10_000;
@@ -53,6 +55,8 @@ export interface FleetListener {
   desired(bytes: Uint8Array): void;
   connected(): void;
   status(): UpdateStatus;
+  /** Measures a release; absent: this board cannot. */
+  benchmark?(order: BenchmarkOrder): Promise<BenchmarkAnswer>;
   /** Newest signed time known, ms since 1970. */
   readonly newestIssuedAt: number;
 }
@@ -63,7 +67,7 @@ export class FleetConnection {
   /** The fleet server by mutual TLS. */
   readonly https: FleetHttps;
   readonly outbox: Outbox;
-  readonly releases: ReleaseSource;
+  readonly releases: ReleaseSource & Pick<TufClient, 'describeUncertified'>;
   readonly trustedKeys: ServerKeyring;
   readonly deviceId: string;
   private readonly commands: CommandGate;
@@ -264,6 +268,8 @@ export class FleetConnection {
       this.options.log.warn({ deviceId: this.deviceId }, 'identify: somebody is looking for this board');
       return { ok: true, result: { deviceId: this.deviceId, agentVersion, hardwareClass } };
     }
+    if (command.kind === 'benchmark')
+      return (await this.listener?.benchmark?.(command)) ?? { ok: false, code: 'NOT_SUPPORTED' };
     if (command.kind !== 'snapshot') return { ok: false, code: 'NOT_SUPPORTED' };
     const jpeg = (await this.options.takeSnapshot?.()) ?? null;
     if (jpeg === null) return { ok: false, code: 'NO_PICTURE' };

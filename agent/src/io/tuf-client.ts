@@ -88,6 +88,18 @@ export class TufClient implements ReleaseSource {
   }
 
   async describe(release: ReleaseReference, signal: AbortSignal): Promise<ReleaseDescriptor> {
+    return this.described(release, signal, true);
+  }
+
+  /**
+   * The publisher's word alone, for a benchmark on a lab board: what is described so is never installed. Throws as `describe`
+   * does, but for NOT_CERTIFIED.
+   */
+  async describeUncertified(release: ReleaseReference, signal: AbortSignal): Promise<ReleaseDescriptor> {
+    return this.described(release, signal, false);
+  }
+
+  private described(release: ReleaseReference, signal: AbortSignal, certified: boolean): Promise<ReleaseDescriptor> {
     return this.update(signal, async (update, session) => {
       const path = releaseTargetPath(release.name, release.version);
       const found = await update.find(path);
@@ -100,7 +112,7 @@ export class TufClient implements ReleaseSource {
         const message = `the publisher signed ${descriptor.digest} as ${path}, the server asked for ${release.digest}`;
         throw new InstallError('DIGEST_MISMATCH', message);
       }
-      await this.certified(release, update, session);
+      if (certified) await this.certified(release, update, session);
       update.memory = withDescribed(update.memory, path);
       return descriptor;
     });

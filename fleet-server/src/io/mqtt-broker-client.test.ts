@@ -60,12 +60,12 @@ it('acknowledges a message to the broker only once it is committed, and takes it
   const acknowledged: string[] = [];
   aedes.on('ack', (packet) => acknowledged.push((packet as { topic?: string }).topic ?? ''));
   const taken: string[] = [];
-  let commit = (): void => {};
+  const commits: (() => void)[] = [];
   start({
     onMessage: (deviceId, topic, payload) => {
       taken.push(`${deviceId} ${topic} ${payload.toString()}`);
       return new Promise((resolve) => {
-        commit = resolve;
+        commits.push(resolve);
       });
     },
   });
@@ -82,7 +82,7 @@ it('acknowledges a message to the broker only once it is committed, and takes it
   // The session outlived the connection: the same message comes on the next one.
   await vi.waitFor(() => expect(taken.length).toBeGreaterThan(before), { timeout: 10_000 });
   expect(taken.at(-1)).toBe(`board-1 ${EVENTS} one`);
-  commit();
+  for (const commit of commits) commit();
   await vi.waitFor(() => expect(acknowledged).toContain(EVENTS), { timeout: 10_000 });
 });
 
@@ -139,4 +139,32 @@ it('publishes more than fits into one window, in order', async () => {
   for (const index of numbers) client.publish('vigie/v1/chunks/x', Buffer.from(`${index}`), { qos: 1, retain: true });
   await vi.waitFor(() => expect(seen).toHaveLength(1000), { timeout: 10_000 });
   expect(seen).toEqual(numbers);
+});
+
+it('takes the next messages while one is being stored, and acknowledges them in the order they came', async () => {
+  const acknowledged: string[] = [];
+  aedes.on('ack', (packet) => acknowledged.push((packet as { payload?: Buffer }).payload?.toString() ?? ''));
+  const storing = new Map<string, () => void>();
+  start({
+    onMessage: (_deviceId, _topic, payload) =>
+      new Promise((resolve) => {
+        storing.set(payload.toString(), resolve);
+      }),
+  });
+  await vi.waitFor(() => expect(client.connections).toBe(5));
+  const publisher = await board('board-1');
+  await vi.waitFor(async () => {
+    await publisher.publishAsync(EVENTS, 'ready', { qos: 1 });
+    expect(storing.has('ready')).toBe(true);
+  });
+  storing.get('ready')?.();
+  const names = ['a', 'b', 'c'];
+  for (const name of names) await publisher.publishAsync(EVENTS, name, { qos: 1 });
+  await vi.waitFor(() => expect([...storing.keys()]).toEqual(expect.arrayContaining(names)));
+  storing.get('c')?.();
+  storing.get('b')?.();
+  await new Promise((resolve) => setImmediate(resolve));
+  expect(acknowledged.filter((one) => names.includes(one))).toEqual([]);
+  for (const resolve of storing.values()) resolve();
+  await vi.waitFor(() => expect(acknowledged.filter((one) => names.includes(one))).toEqual(names));
 });

@@ -2,6 +2,7 @@ import { DELIVERY, parseTopic, ROOT } from '@vigie/protocol';
 import { connect, type IClientOptions, type MqttClient } from 'mqtt';
 import type { Logger } from 'pino';
 import type { Broker, MessageHandler, PublishOptions } from '../ports.js';
+import { receiveInBatches } from './mqtt-receiver.js';
 
 /** Key, certificate and the authority that signed the broker's, PEM. */
 export interface BrokerClientCredentials {
@@ -26,9 +27,8 @@ export interface MqttBrokerClientOptions {
 }
 
 /**
- * What boards publish, by connection. mqtt.js acknowledges one message after the other and each only when it is committed, so
- * kinds do not wait for each other, and commits still gather. A connection that waits for the database reads nothing else
- * meanwhile, also no acknowledgement of what we publish: so publishing has a connection of its own.
+ * What boards publish, by connection, so that a flood of one kind does not hold another. One that waits for the database may
+ * stop reading, also acknowledgements of what we publish: so publishing has a connection of its own.
  */
 const RECEIVERS = {
   state: ['reported', 'presence'],
@@ -182,16 +182,12 @@ export class MqttBrokerClient implements Broker {
         { qos: DELIVERY[kind].qos },
       ]),
     );
-    client.handleMessage = (packet, done) => {
-      this.#receive(packet.topic, packet.payload).then(
-        () => done(),
-        (error: Error) => {
-          // Not acknowledged: the broker sends it again on the next connection.
-          this.#options.log.error({ topic: packet.topic, err: error }, 'a message could not be stored');
-          client.reconnect();
-        },
-      );
+    // Not acknowledged: the broker sends it again on the next connection.
+    const onFailure = (topic: string, error: Error): void => {
+      this.#options.log.error({ topic, err: error.message }, 'a message could not be stored');
+      if (!this.#closed) client.reconnect();
     };
+    receiveInBatches(client, (topic, payload) => this.#receive(topic, payload), onFailure);
     const subscribe = (): void => {
       client.subscribe(topics, (error, granted) => {
         if (this.#closed || !client.connected) return;

@@ -7,8 +7,10 @@ export function addTokenCommands(program: Command, { client, print }: CommandCon
   token
     .command('create')
     .description('a single-use token for one board, 24 hours')
-    .action(async () => {
-      const made = await client().post<{ token: string; expiresAt: string }>('/enrollment-tokens');
+    .option('--role <role>', 'lab: the board benchmarks releases that no gate has certified (docs/gates.md)')
+    .action(async ({ role }: { role?: string }) => {
+      const body = role === undefined ? {} : { role };
+      const made = await client().post<{ token: string; expiresAt: string }>('/enrollment-tokens', body);
       print(made, () => `${made.token}\n`);
     });
 }

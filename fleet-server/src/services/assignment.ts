@@ -25,6 +25,9 @@ export type AssignmentResult =
       detail: string;
     };
 
+/** How often it is decided anew because another replica was faster. */
+const ATTEMPTS = 10;
+
 /** Gives devices a release: the database first, then the wire. A crash in between is made good at the next start. */
 export class AssignmentService {
   readonly #serial = new Serial();
@@ -39,12 +42,26 @@ export class AssignmentService {
   ) {}
 
   async assign(assignment: Assignment): Promise<AssignmentResult> {
-    const result = await this.#serial.run(() => this.#store(assignment));
+    const result = await this.#serial.run(async () => {
+      for (let attempt = 1; attempt <= ATTEMPTS; attempt += 1) {
+        const stored = await this.#store(assignment);
+        if (stored !== null) return stored;
+      }
+      throw new Error('other replicas moved the generations of these boards again and again');
+    });
     if (result.ok) await this.publication.publishDesired(result.assignments.map(({ deviceId }) => deviceId));
     return result;
   }
 
-  async #store({ devices, name, version, overrideLabels, actor, ...policies }: Assignment): Promise<AssignmentResult> {
+  /** Null: somebody else gave one of the boards something at the same time, and nothing was stored. */
+  async #store({
+    devices,
+    name,
+    version,
+    overrideLabels,
+    actor,
+    ...policies
+  }: Assignment): Promise<AssignmentResult | null> {
     const release = await this.releases.find(name, version);
     if (release === null)
       return refuse('RELEASE_UNKNOWN', `${name}@${version} is not in the registry; upload it first`);
@@ -72,7 +89,7 @@ export class AssignmentService {
     const request = { release: { name, version, digest: release.digest }, ...policies };
     const at = this.now();
     const desired = [...generations].map(([id, generation]) => nextDesired(id, generation, request, at));
-    await this.devices.assign(desired, release.id);
+    if (!(await this.devices.assign(desired, release.id))) return null;
     if (!contract.ok) {
       const body = { missing: contract.missing, reason: overrideLabels?.reason, devices: devices.length };
       const entry = { kind: 'release.labels-overridden' as const, subject: `${name}@${version}`, body };

@@ -136,6 +136,7 @@ export class EnrollmentService {
       serverKeys: this.facts.serverKeys(),
       tufRoot: this.facts.tufRoot(),
       ...(enrolled.pending ? { pending: true } : {}),
+      ...(enrolled.role === 'lab' ? { role: enrolled.role } : {}),
     };
     return { ok: true, response } as const;
   }

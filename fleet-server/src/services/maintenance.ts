@@ -27,6 +27,8 @@ export class Maintenance {
     private readonly now: Now,
     /** Certificates, and what operators should hear about. */
     private readonly upkeep: () => Promise<void>,
+    /** Is it this replica's turn to sign what expires? */
+    private readonly mayRenew: () => boolean,
   ) {}
 
   start(): void {
@@ -44,7 +46,7 @@ export class Maintenance {
   }
 
   async round(): Promise<void> {
-    await this.publication.renew();
+    if (this.mayRenew()) await this.publication.renew();
     await this.upkeep();
     for (const [deviceId, tables] of this.ingest.takeTouched()) {
       for (const table of tables) {

@@ -59,7 +59,14 @@ export class Publication {
   readonly #stored = new Map<string, number>();
   readonly #pieces = new Map<string, ChunkReference[]>();
 
-  constructor(source: PublicationSource, objects: ObjectStore, targets: TargetRepository, broker: Broker) {
+  /** `mayTakeOff`: is it this replica's turn to take chunks off the wire? */
+  constructor(
+    source: PublicationSource,
+    objects: ObjectStore,
+    targets: TargetRepository,
+    broker: Broker,
+    private readonly mayTakeOff: () => boolean = () => true,
+  ) {
     this.#source = source;
     this.#objects = objects;
     this.#targets = targets;
@@ -86,6 +93,19 @@ export class Publication {
   /** After an upload, a withdrawal or a gate's verdict: targets, certificates and bytes as the database has them now. */
   async publishReleases(): Promise<void> {
     await this.#serial.run(() => this.#publish([]));
+  }
+
+  /** Takes over what other replicas published as metadata, and publishes it as well: the broker ends with the newest. */
+  async follow(): Promise<void> {
+    await this.changeTrust(() => this.#targets.refresh());
+  }
+
+  /** What an external broker may have lost, or got in the wrong order from two replicas: all that is small, and these desired states. */
+  async reconcile(unconfirmed: readonly string[]): Promise<void> {
+    await this.#serial.run(async () => {
+      await this.#publish(unconfirmed);
+      this.#metadata.publish();
+    });
   }
 
   /** Signs anew what expires, and publishes it. */
@@ -231,7 +251,8 @@ export class Publication {
   }
 
   #unpublishChunk(name: string): void {
-    this.#broker.publish(chunkTopic(name), EMPTY, DELIVERY.chunks);
+    // Another replica may want just now what was not wanted a moment ago: one of them alone decides, and looks again later.
+    if (this.mayTakeOff()) this.#broker.publish(chunkTopic(name), EMPTY, DELIVERY.chunks);
     this.#chunks.delete(name);
   }
 

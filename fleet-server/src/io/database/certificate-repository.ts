@@ -1,4 +1,5 @@
 import { and, eq, gt, isNotNull, lt, sql } from 'drizzle-orm';
+import type { DeviceRole } from '../../devices/selector.js';
 import type { PeerCertificate } from '../../ports.js';
 import type { Database } from './database.js';
 import { rawQuery } from './raw-query.js';
@@ -59,7 +60,7 @@ export class CertificateRepository {
     certificate: NewCertificate,
     now: Date,
     approval: boolean,
-  ): Promise<{ pending: boolean } | null> {
+  ): Promise<{ pending: boolean; role: DeviceRole } | null> {
     const at = sql`${now.toISOString()}::timestamptz`;
     const anew = sql`devices.decommissioned_at is not null`;
     const enrolling = sql`
@@ -89,13 +90,13 @@ export class CertificateRepository {
           reported_received_at = case when ${anew} then null else devices.reported_received_at end,
           presence_at = case when ${anew} then null else devices.presence_at end,
           decommissioned_at = null
-        returning id, pending
+        returning id, pending, role
       ),
       issued as (
         insert into device_certificates (serial, device_id, issued_at, expires_at)
         select ${certificate.serial}, id, ${at}, ${certificate.expiresAt.toISOString()}::timestamptz from enrolled
       )
-      select pending from enrolled`;
+      select pending, role from enrolled`;
     const told = sql`insert into activity (at, kind, subject, actor, body)
       select ${at}, 'device.enrolled', id, id,
         jsonb_build_object('hardwareClass', hardware_class, 'role', role, 'tags', tags, 'pending', pending)
@@ -104,7 +105,7 @@ export class CertificateRepository {
       rawQuery(this.#database, enrolling),
       rawQuery(this.#database, told),
     ]);
-    return rows.length === 1 ? { pending: rows[0].pending as boolean } : null;
+    return rows.length === 1 ? { pending: rows[0].pending as boolean, role: rows[0].role as DeviceRole } : null;
   }
 
   /**

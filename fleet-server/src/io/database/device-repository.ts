@@ -116,17 +116,47 @@ export class DeviceRepository {
     return new Map(rows.map((row) => [row.id, row.generation]));
   }
 
-  /** Stores new desired states in one statement; a board's configuration stays. Throws when a generation has moved meanwhile. */
-  async assign(desired: readonly Desired[], releaseId: number): Promise<void> {
+  /**
+   * Stores new desired states in one statement, of all of them or of none; a board's configuration stays; false: a generation has moved meanwhile. Rows are locked
+   * first, and each is looked at again as it is written: replicas assign at the same time.
+   */
+  async assign(desired: readonly Desired[], releaseId: number): Promise<boolean> {
     const rows = JSON.stringify(desired.map((one) => ({ id: one.deviceId, generation: one.generation, desired: one })));
     const written = await this.#database.drizzle.execute(sql`
-      with given as (select * from jsonb_to_recordset(${rows}::jsonb) as given(id text, generation bigint, desired jsonb)),
-      moved as (select count(*) as stale from given join devices on devices.id = given.id where devices.generation <> given.generation - 1)
+      with given as materialized (
+        select * from jsonb_to_recordset(${rows}::jsonb) as given(id text, generation bigint, desired jsonb)
+      ),
+      locked as materialized (
+        select devices.id, devices.generation from devices where devices.id in (select id from given)
+        order by devices.id for update
+      ),
+      moved as materialized (
+        select count(*) as stale from given left join locked on locked.id = given.id
+        where locked.generation is distinct from given.generation - 1
+      )
       update devices set generation = given.generation, desired = given.desired
         || case when devices.desired ? 'configuration' then jsonb_build_object('configuration', devices.desired -> 'configuration') else '{}' end,
         desired_release_id = ${releaseId}
-      from given, moved where devices.id = given.id and moved.stale = 0 returning devices.id`);
-    if ((written as unknown[]).length !== desired.length) throw new Error('a generation moved during an assignment');
+      from given, moved
+      where devices.id = given.id and moved.stale = 0 and devices.generation = given.generation - 1 returning devices.id`);
+    return (written as unknown[]).length === desired.length;
+  }
+
+  /** Boards that are online and have not said that they know what is wanted of them, longest silent first. */
+  async unconfirmed(limit: number): Promise<string[]> {
+    const rows = await this.#database.drizzle
+      .select({ id: devices.id })
+      .from(devices)
+      .where(
+        and(
+          eq(devices.online, true),
+          isNotNull(devices.desired),
+          sql`coalesce(${devices.reportedGeneration}, 0) < ${devices.generation}`,
+        ),
+      )
+      .orderBy(sql`${devices.reportedReceivedAt} asc nulls first`, devices.id)
+      .limit(limit);
+    return rows.map(({ id }) => id);
   }
 
   /** What is wanted of these devices, or of all. */
@@ -149,5 +179,19 @@ export class DeviceRepository {
   async markAllOffline(): Promise<void> {
     const gone = { online: false, presenceAt: sql`now()` };
     await this.#database.drizzle.update(devices).set(gone).where(eq(devices.online, true));
+  }
+
+  /** Of the boards whose presence changed last before this time, all but these are offline. */
+  async markOfflineExcept(heard: ReadonlySet<string>, before: Date): Promise<void> {
+    await this.#database.drizzle
+      .update(devices)
+      .set({ online: false, presenceAt: sql`now()` })
+      .where(
+        and(
+          eq(devices.online, true),
+          lt(devices.presenceAt, before),
+          sql`${devices.id} not in (select jsonb_array_elements_text(${JSON.stringify([...heard])}::jsonb))`,
+        ),
+      );
   }
 }

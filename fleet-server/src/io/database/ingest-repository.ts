@@ -139,6 +139,6 @@ export class IngestRepository {
 
   /** Gives dead rows back: the embedded engine has no autovacuum. */
   async vacuum(): Promise<void> {
-    await this.#database.drizzle.execute(sql`vacuum`);
+    if (this.#database.engine === 'pglite') await this.#database.drizzle.execute(sql`vacuum`);
   }
 }

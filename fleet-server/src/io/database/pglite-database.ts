@@ -33,12 +33,18 @@ export class PgliteDatabase implements Database {
     worker.on('exit', (code) => lost(new DatabaseError(`the database thread ended (exit ${code})`, null)));
   }
 
-  /** Opens (or makes) the database and brings its tables up to date. `onLost`: the thread died; the process cannot go on. */
-  static async open(directory: string, onLost: (error: Error) => void): Promise<PgliteDatabase> {
+  /**
+   * Opens (or makes) the database and brings its tables up to date. `onLost`: the thread died; the process cannot go on.
+   * `migrationsFolder`: other migrations than the server's own, when a backup of older tables is loaded.
+   */
+  static async open(
+    directory: string,
+    onLost: (error: Error) => void,
+    migrationsFolder = fileURLToPath(new URL('../../../drizzle', import.meta.url)),
+  ): Promise<PgliteDatabase> {
     const worker = new Worker(new URL('./pglite-worker.js', import.meta.url), { workerData: { directory } });
     const database = new PgliteDatabase(worker, onLost);
     await new Promise((resolve, reject) => database.#waiting.set(0, { resolve, reject }));
-    const migrationsFolder = fileURLToPath(new URL('../../../drizzle', import.meta.url));
     await migrate(database.drizzle, (queries) => database.#migrate(queries), { migrationsFolder });
     return database;
   }

@@ -193,13 +193,13 @@ export class ReleaseRepository {
     return rows[0].count;
   }
 
-  /** Releases that at least one device shall run: their bytes belong on the wire. */
-  async assigned(): Promise<ReleaseRecord[]> {
+  /** Releases that at least one device shall run, and `others`: their bytes belong on the wire. */
+  async assigned(others: ReadonlySet<number> = new Set()): Promise<ReleaseRecord[]> {
     const wanted = await this.#database.drizzle
       .selectDistinct({ id: devices.desiredReleaseId })
       .from(devices)
       .where(isNotNull(devices.desiredReleaseId));
     const ids = new Set(wanted.map((row) => row.id));
-    return (await this.listed()).filter((release) => ids.has(release.id));
+    return (await this.listed()).filter((release) => ids.has(release.id) || others.has(release.id));
   }
 }
