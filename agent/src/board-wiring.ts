@@ -69,6 +69,9 @@ export class Board implements BoardView {
     loop.onFrame((result, frame) => this.see(result, frame));
     loop.onCrash((crash) => log.error(crash, 'the live inference child died'));
     updater.onPhase(() => this.announceModel());
+    updater.onConfiguration((configuration) => {
+      for (const draft of this.scene.configure(configuration, this.dependencies.clock.wall())) this.publishEvent(draft);
+    });
     camera.onState(() => this.cameraChanged());
     camera.start((frame) => loop.offer(frame));
     this.scheduleTelemetry();

@@ -15,7 +15,9 @@ import { HttpServerError, refuseOpenAddress, startHttpServer } from './io/http-s
 import { type Identity, IdentityError, readIdentity } from './io/identity.js';
 import { InferenceChildFactory } from './io/inference-child.js';
 import { linuxPacer } from './io/linux-pacer.js';
+import { LogRing } from './io/log-ring.js';
 import { hasMemoryForSpare } from './io/spare-memory.js';
+import { blinkLight } from './io/sysfs-light.js';
 import { systemClock } from './io/system-clock.js';
 import type { ModelFrameSpec } from './ports.js';
 import type { BoardDelivery } from './update/delivery.js';
@@ -58,16 +60,17 @@ export interface RunningAgent {
 
 /** Wires and starts one board. Throws StartError. */
 export async function startAgent(config: Config): Promise<RunningAgent> {
-  const { log, flush } = openLog(config.log.level);
+  const ring = new LogRing();
+  const { log, flush } = openLog(config.log.level, ring);
   process.once('exit', flush);
   try {
-    return await wire(config, log);
+    return await wire(config, log, ring);
   } catch (error) {
     throw startError(error, config);
   }
 }
 
-async function wire(config: Config, log: Logger): Promise<RunningAgent> {
+async function wire(config: Config, log: Logger, ring: LogRing): Promise<RunningAgent> {
   const clock = systemClock;
   const source = parseSource(config.source.url);
   // What is wrong with the configuration is said before anything starts.
@@ -112,6 +115,8 @@ async function wire(config: Config, log: Logger): Promise<RunningAgent> {
     readHeat: () => readHeat(),
     readMemory: (pid) => readBoardMemory(pid),
     takeSnapshot: () => stream.snapshot().catch(() => null),
+    readLog: (lines) => ring.read(lines),
+    blink: () => blinkLight(clock.after),
     delivery: boardDelivery(config),
   });
   await updater.start();
@@ -146,7 +151,7 @@ async function wire(config: Config, log: Logger): Promise<RunningAgent> {
   const pids = () => [process.pid, ...factory.pids, ...(started.pid === null ? [] : [started.pid])];
   const board = new Board({
     ...{ clock, log, camera, loop, updater, stream, modelFrame },
-    sensors: new BoardSensors(pids, clock.now),
+    sensors: new BoardSensors(pids, clock.now, dataDirectory),
     threshold: config.detect.threshold || (manifest?.thresholds.default ?? DEFAULT_THRESHOLD),
     telemetryEveryMs: config.telemetry.intervalSeconds * 1000,
     unpaced: config.source.pacing === 'unpaced' && source.kind === 'file',
@@ -194,7 +199,7 @@ function boardDelivery({ delivery }: Config): BoardDelivery & { stallMs: number 
 }
 
 /** JSON lines on stderr, written in the background: a slow terminal must not hold a frame up. */
-function openLog(level: string): { log: Logger; flush(): void } {
+function openLog(level: string, ring: LogRing): { log: Logger; flush(): void } {
   const stderr = destination({ dest: 2, sync: false }) as DestinationStream & { flushSync(): void };
   const flush = () => {
     try {
@@ -203,7 +208,13 @@ function openLog(level: string): { log: Logger; flush(): void } {
       // Nobody reads the log any more.
     }
   };
-  return { log: pino({ level, base: undefined }, stderr), flush };
+  const both = {
+    write(line: string) {
+      ring.write(line);
+      stderr.write(line);
+    },
+  };
+  return { log: pino({ level, base: undefined }, both), flush };
 }
 
 function prepareDataDirectory(directory: string): void {

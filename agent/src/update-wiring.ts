@@ -1,7 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import { openPackageDirectory } from '@vigie/models/package/package';
 import { PackageError } from '@vigie/models/package/package-error';
-import type { Event, Telemetry } from '@vigie/protocol';
+import type { DeviceConfiguration, Event, Telemetry } from '@vigie/protocol';
 import { wireBenchmark } from './benchmark-wiring.js';
 import { ChunkDelivery } from './io/delivery/chunk-delivery.js';
 import type { HttpOpen } from './io/delivery/http-open.js';
@@ -14,6 +14,7 @@ import type { Identity } from './io/identity.js';
 import { InstallJournal } from './io/install-journal.js';
 import { SlotStore } from './io/slot-store.js';
 import type { BoardHeat, Clock, DetectorFactory, LiveDetector } from './ports.js';
+import { type JudgedConfiguration, judgeConfiguration, NO_CONFIGURATION } from './update/configuration.js';
 import { UpdateCoordinator } from './update/coordinator.js';
 import type { BoardDelivery } from './update/delivery.js';
 import { referenceOf, startInitialModel, stateAfterStart } from './update/initial-model.js';
@@ -49,6 +50,10 @@ export interface UpdaterDependencies {
   random?(): number;
   /** What the command `snapshot` sends: the newest picture as JPEG; null when there is none. */
   takeSnapshot?(): Promise<Uint8Array | null>;
+  /** What the command `logs` sends: the newest lines, oldest first. */
+  readLog?(lines: number): string[];
+  /** What the command `identify` does besides a line in the log; the name of the light that blinks, null when there is none. */
+  blink?(): Promise<string | null>;
   /** Patience of the TUF client and the chunk fetcher per message, and of retries, ms; for tests. */
   timing?: { messageMs?: number; retryMs?: { first: number; longest: number }; resendMs?: number };
   /** For tests: what the system says of its clock. */
@@ -71,6 +76,8 @@ export interface Updater {
   publishTelemetry(draft: Omit<Telemetry, 'bootId' | 'sequence'>): void;
   /** The best picture of an event. Resolves false without a connection. */
   publishSnapshot(eventId: string, jpeg: Uint8Array): Promise<boolean>;
+  /** Calls back with what to look for (null: everything), now and at each change. */
+  onConfiguration(listener: (configuration: DeviceConfiguration | null) => void): () => void;
   /** Calls back at each change of phase, error or model. */
   onPhase(listener: (status: UpdateStatus) => void): () => void;
   stop(): Promise<void>;
@@ -122,13 +129,33 @@ export async function startUpdater(dependencies: UpdaterDependencies): Promise<U
   const present = (): UpdateStatus =>
     coordinator?.status ?? { ...IDLE, active: running.current, previous: loaded.state.previous };
 
+  let configured: JudgedConfiguration = NO_CONFIGURATION;
+  const configurationListeners = new Set<(configuration: DeviceConfiguration | null) => void>();
+
   const withDelivery = (status: UpdateStatus): UpdateStatus => {
     const figures = delivery?.figures(status.generation) ?? null;
-    return figures === null ? status : { ...status, delivery: figures };
+    const { reported } = configured;
+    return {
+      ...status,
+      ...(figures === null ? {} : { delivery: figures }),
+      ...(reported === null ? {} : { configuration: reported }),
+    };
+  };
+
+  const wanted = (): DeviceConfiguration | null =>
+    (coordinator === null ? loaded.state.desired?.configuration : coordinator.configuration) ?? null;
+
+  /** What is wanted may have changed, or the labels of what runs. */
+  const judge = (): void => {
+    const before = configured.inForce;
+    configured = judgeConfiguration(wanted(), live.active?.labels ?? null, configured);
+    if (configured.inForce === before) return;
+    for (const listener of configurationListeners) listener(configured.inForce);
   };
 
   const onChange = (status: UpdateStatus, terminal: boolean): void => {
     lastStatus = status;
+    judge();
     fleet?.report(withDelivery(status), terminal);
     for (const listener of phaseListeners) listener(status);
   };
@@ -191,6 +218,8 @@ export async function startUpdater(dependencies: UpdaterDependencies): Promise<U
       );
       const started = await startInitial();
       if (stopped) return;
+      // Before the fleet can be reached: what was wanted last counts.
+      if (fleet !== null) judge();
       coordinator = coordinate(started);
       if (fleet === null || coordinator === null) return;
       const taker = coordinator;
@@ -226,6 +255,11 @@ export async function startUpdater(dependencies: UpdaterDependencies): Promise<U
       phaseListeners.add(listener);
       if (lastStatus !== null) listener(lastStatus);
       return () => phaseListeners.delete(listener);
+    },
+    onConfiguration(listener) {
+      configurationListeners.add(listener);
+      listener(configured.inForce);
+      return () => configurationListeners.delete(listener);
     },
     async stop() {
       stopped = true;

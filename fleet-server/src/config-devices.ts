@@ -8,7 +8,7 @@ const Share = (value: number, description: string) =>
 const Schedule = (value: string, description: string) =>
   Type.String({
     default: value,
-    pattern: '^([-0-9A-Za-z*/,#]+( [-0-9A-Za-z*/,#]+){4,5})?$',
+    pattern: '^([-0-9A-Za-z*/,#]+( [-0-9A-Za-z*/,#]+){4})?$',
     maxLength: 100,
     description,
   });

@@ -7,6 +7,7 @@ import { DriftConfig, EnrollmentConfig, PresenceConfig, RetentionConfig } from '
 import { GatesConfig } from './config-gates.js';
 import { MlflowConfig, mlflowProblem, RegistryConfig } from './config-registry.js';
 import { NotificationConfig, notificationProblem } from './notification-config.js';
+import { cronProblem } from './rollout/schedule.js';
 
 const Strict = { additionalProperties: false } as const;
 const Url = (protocols: string, description: string) =>
@@ -222,7 +223,15 @@ export function parseConfig(document: unknown, origin: string): ServerConfig {
   checkObjects(config, origin);
   const unclear = config.mlflow === undefined ? null : mlflowProblem(config.mlflow);
   if (unclear !== null) throw new ConfigError(`${origin}: ${unclear}`);
+  checkSchedules(config, origin);
   return config;
+}
+
+function checkSchedules({ drift }: ServerConfig, origin: string): void {
+  for (const field of ['schedule', 'retrainSchedule'] as const) {
+    const problem = drift[field] === '' ? null : cronProblem(drift[field]);
+    if (problem !== null) throw new ConfigError(`${origin}: drift.${field}: ${problem}`);
+  }
 }
 
 function checkDatabase({ database }: ServerConfig, origin: string): void {

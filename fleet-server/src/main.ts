@@ -180,6 +180,7 @@ export async function startServer({ config, log, now = systemNow, onFatal }: Ser
     const boards = wireDevices(core);
     const registry = await wireRegistry(core);
     const surface = wireAccess(core);
+    const operations = wireOperations(core, version);
     const features: Feature[] = [
       registry,
       wireGates(core, { grants, lab }, registry),
@@ -187,7 +188,7 @@ export async function startServer({ config, log, now = systemNow, onFatal }: Ser
       wireRollouts(core, source.certificates),
       surface,
       await wireNotifications(core),
-      wireOperations(core, version),
+      operations,
     ];
     for (const feature of features) closers.push(async () => feature.close?.());
     const duties = new DutyRunner(
@@ -195,6 +196,8 @@ export async function startServer({ config, log, now = systemNow, onFatal }: Ser
       holder,
       [...features.flatMap((feature) => feature.duties ?? []), ...publicationDuties(config, publication, devices)],
       log,
+      undefined,
+      operations.observeDuty,
     );
     const isMyTurn = () => duties.holds || replicas.others.length === 0;
     await publication.publishAll();

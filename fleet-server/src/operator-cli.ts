@@ -1,8 +1,11 @@
 #!/usr/bin/env node
 import { Command, CommanderError } from 'commander';
+import { addAlertCommands } from './operator/alert-commands.js';
 import { ApiError, UsageError } from './operator/api-error.js';
+import { addAuditCommands } from './operator/audit-commands.js';
 import { addBackupCommand } from './operator/backup-command.js';
 import { addBenchmarkCommands } from './operator/benchmark-commands.js';
+import { addChannelCommands } from './operator/channel-commands.js';
 import { addCompletionCommands } from './operator/completion-commands.js';
 import { addGlobalOptions, commandContext } from './operator/context.js';
 import { addDeviceCommands } from './operator/device-commands.js';
@@ -11,8 +14,11 @@ import { addGateCommands } from './operator/gate-commands.js';
 import { addLoginCommands } from './operator/login-commands.js';
 import { addReleaseCommands } from './operator/release-commands.js';
 import { addRolloutCommands } from './operator/rollout-commands.js';
+import { addSessionCommands } from './operator/session-commands.js';
+import { addStatusCommands } from './operator/status-commands.js';
 import { printable } from './operator/table.js';
 import { addTokenCommands } from './operator/token-commands.js';
+import { addUserCommands } from './operator/user-commands.js';
 
 // Before any noun: they inherit it.
 const program = new Command('vigie')
@@ -28,6 +34,12 @@ addGateCommands(program, context);
 addRolloutCommands(program, context);
 addEventCommands(program, context);
 addTokenCommands(program, context);
+addAlertCommands(program, context);
+addChannelCommands(program, context);
+addStatusCommands(program, context);
+addUserCommands(program, context);
+addSessionCommands(program, context);
+addAuditCommands(program, context);
 addBackupCommand(program, context);
 addLoginCommands(program, context, process.env);
 addCompletionCommands(program);

@@ -87,6 +87,10 @@ describe('the API', () => {
     expect(page.headers.get('content-security-policy')).toContain("script-src 'sha256-");
     expect(page.headers.get('x-content-type-options')).toBe('nosniff');
     expect(await page.text()).toContain('<title>Vigie fleet</title>');
+    const docs = await fetch(`${server.httpUrl}/docs`);
+    const [policy, html] = [docs.headers.get('content-security-policy'), await docs.text()];
+    expect(policy).toContain("script-src 'sha256-");
+    expect([...html.matchAll(/(?:src|href)="([^"]*)"/g)].map(([, to]) => to)).toEqual(['data:,', '/openapi.json']);
     const document = (await (await fetch(`${server.httpUrl}/openapi.json`)).json()) as {
       paths: Record<string, object>;
     };

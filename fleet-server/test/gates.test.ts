@@ -267,6 +267,7 @@ describe('gates', () => {
       reason: 'first of its name',
     });
     expect(promoted.status).toBe(201);
+    expect(JSON.stringify(promoted.body)).toContain('4.8');
     await until('a judgement against the new champion', async () => {
       return (await certificates(int8)).some(({ hardwareClass }) => hardwareClass === 'rpi3-1g');
     });

@@ -4,8 +4,11 @@ import type { RunningServer } from '@vigie/fleet-server/main';
 import { ROLES, type Role } from '@vigie/fleet-server/roles';
 import { PROBLEMS } from '@vigie/fleet-server/routes/problem';
 import { Ajv2020 } from 'ajv/dist/2020.js';
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
 import { Api, callTls, dataFolder, dropTemplate, start, tlsOf } from './server-fixture.js';
+
+// Thousands of requests, one after the other.
+vi.setConfig({ testTimeout: 180_000 });
 
 interface Operation {
   operationId: string;

@@ -240,9 +240,9 @@ export interface ServerProcess {
   kill(signal: NodeJS.Signals): Promise<void>;
 }
 
-export async function spawnServer(directory: string): Promise<ServerProcess> {
+export async function spawnServer(directory: string, more: readonly string[] = []): Promise<ServerProcess> {
   const ports = ['http', 'https', 'mqtt', 'mqtts'].flatMap((name) => [`--${name}-port`, '0']);
-  const child = spawn(process.execPath, [cli, 'run', '--data', directory, ...ports], {
+  const child = spawn(process.execPath, [cli, 'run', '--data', directory, ...ports, ...more], {
     stdio: ['ignore', 'ignore', 'pipe'],
   });
   let log = '';

@@ -1,4 +1,4 @@
-import { readFileSync } from 'node:fs';
+import { readFileSync, statfsSync } from 'node:fs';
 import { totalmem } from 'node:os';
 import type { BoardHeat } from '../ports.js';
 import type { BoardSample } from '../vision/telemetry.js';
@@ -19,8 +19,12 @@ export class BoardSensors {
   #ticks = new Map<number, number>();
   #measuredAt: number;
 
-  /** @param pids the agent's processes. @param now monotonic, ms. */
-  constructor(pids: () => Iterable<number>, now: () => number) {
+  /** @param pids the agent's processes. @param now monotonic, ms. @param directory of the agent's data, whose disk is watched. */
+  constructor(
+    pids: () => Iterable<number>,
+    now: () => number,
+    private readonly directory: string | null = null,
+  ) {
     this.#pids = pids;
     this.#now = now;
     this.#measuredAt = now();
@@ -46,6 +50,7 @@ export class BoardSensors {
     return {
       cpu: seconds > 0 ? Math.max(0, spent / TICKS_PER_SECOND / seconds) : 0,
       memoryBytes,
+      ...freeSpace(this.directory),
       ...readHeat(),
     };
   }
@@ -59,6 +64,17 @@ export function readHeat(files = { temperature: THERMAL_ZONE, throttled: THROTTL
     temperatureC: temperature === null ? null : temperature / 1000,
     throttled: throttled === null ? null : (throttled & 0xf) !== 0,
   };
+}
+
+/** What a user without rights could still write there. */
+function freeSpace(directory: string | null): { diskFreeBytes?: number } {
+  if (directory === null) return {};
+  try {
+    const { bavail, bsize } = statfsSync(directory);
+    return { diskFreeBytes: bavail * bsize };
+  } catch {
+    return {};
+  }
 }
 
 function processUsage(pid: number): { ticks: number; memoryBytes: number } | null {

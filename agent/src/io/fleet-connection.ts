@@ -42,6 +42,10 @@ export interface FleetConnectionOptions {
   hardwareClass: string;
   /** The newest picture as JPEG; null when there is none. */
   takeSnapshot?(): Promise<Uint8Array | null>;
+  /** The newest lines of the log, oldest first. */
+  readLog?(lines: number): string[];
+  /** Lets a light blink; its name, null when there is none. */
+  blink?(): Promise<string | null>;
   messageTimeoutMs?: number;
   resendMs?: number;
   /** How long to wait for a disk that failed at the start, ms. */
@@ -224,7 +228,7 @@ export class FleetConnection {
     const { bootId, agentVersion, hardwareClass } = this.options;
     const time = this.trustedNow();
     const { generation, phase, error, active, candidate, swap, progress, delivery } = status;
-    const { plan, agreement, retry } = status;
+    const { plan, agreement, retry, configuration } = status;
     return {
       bootId,
       sequence,
@@ -238,6 +242,7 @@ export class FleetConnection {
       ...(plan === undefined ? {} : { plan }),
       ...(agreement === undefined ? {} : { agreement }),
       ...(retry === undefined ? {} : { retry }),
+      ...(configuration === undefined ? {} : { configuration }),
       ...(progress === null ? {} : { progress }),
       ...(time.trusted ? {} : { timeTrusted: false }),
       ...(delivery === undefined ? {} : { delivery }),
@@ -266,7 +271,14 @@ export class FleetConnection {
     if (command.kind === 'identify') {
       const { agentVersion, hardwareClass } = this.options;
       this.options.log.warn({ deviceId: this.deviceId }, 'identify: somebody is looking for this board');
-      return { ok: true, result: { deviceId: this.deviceId, agentVersion, hardwareClass } };
+      const light = (await this.options.blink?.().catch(() => null)) ?? null;
+      return { ok: true, result: { deviceId: this.deviceId, agentVersion, hardwareClass, light } };
+    }
+    if (command.kind === 'logs') {
+      const { readLog } = this.options;
+      return readLog === undefined
+        ? { ok: false, code: 'NO_LOG' }
+        : { ok: true, result: { lines: readLog(command.lines) } };
     }
     if (command.kind === 'benchmark')
       return (await this.listener?.benchmark?.(command)) ?? { ok: false, code: 'NOT_SUPPORTED' };

@@ -1,4 +1,5 @@
-import type { ReleaseReference } from '@vigie/protocol';
+import type { Desired, DeviceConfiguration, ReleaseReference } from '@vigie/protocol';
+import { isOnlyConfigured, renumbered } from './configuration.js';
 import { openDesired } from './desired.js';
 import { RETRY_TIMES, type RetryBounds } from './faults.js';
 import { asInstallError } from './install-error.js';
@@ -85,6 +86,11 @@ export class UpdateCoordinator {
     };
   }
 
+  /** What the board shall look for; null: everything. */
+  get configuration(): DeviceConfiguration | null {
+    return this.state.desired?.configuration ?? null;
+  }
+
   /** Newest signed time known, ms since 1970; 0 for none. */
   get newestIssuedAt(): number {
     return this.state.newestIssuedAt === null ? 0 : Date.parse(this.state.newestIssuedAt);
@@ -158,6 +164,8 @@ export class UpdateCoordinator {
   private async take(event: InstallEvent, at: number): Promise<void> {
     // Its timer was overtaken by another event.
     if (event.kind === 'due' && this.state.journal?.retryAt === undefined) return;
+    if (event.kind === 'accepted' && isOnlyConfigured(this.state.desired, event.desired))
+      return this.renumber(event.desired);
     if (this.step !== null) {
       // Only what has consequences ends a step.
       if (next(this.state, event, this.facts()).effects.length === 0) return;
@@ -178,6 +186,19 @@ export class UpdateCoordinator {
       await this.take(failure, at);
       return;
     }
+  }
+
+  /** Only what to look for has changed: an install under way goes on, one that is over stays as it ended. */
+  private async renumber(desired: Desired): Promise<void> {
+    this.refusal = null;
+    this.state = renumbered(this.state, desired);
+    try {
+      await this.options.store.save(this.state);
+    } catch (error) {
+      // It is in force all the same; after a restart the fleet says it again.
+      this.options.log.error({ err: (error as Error).message }, 'the configuration cannot be kept');
+    }
+    this.options.onChange(this.status, true);
   }
 
   /** Returns what must happen instead of the rest: a state that is not on the disk cannot be acted upon. */

@@ -3,6 +3,7 @@ import type {
   InstallErrorCode,
   InstallPhase,
   ReleaseReference,
+  ReportedConfiguration,
   RunningModel,
   SwapPlan,
   SwapReport,
@@ -31,6 +32,8 @@ export interface UpdateStatus {
   agreement?: Agreement;
   /** The board goes on by itself: which attempt this was, and when the next one comes (wall clock, RFC 3339). */
   retry?: { attempt: number; at: string };
+  /** What the board says of its configuration; absent: it has none. */
+  configuration?: ReportedConfiguration;
   progress: { bytes: number; totalBytes: number } | null;
   /** What the download of this generation took from the line so far; absent: nothing was fetched for it. */
   delivery?: { transport: TransportName; fetchedBytes: number };

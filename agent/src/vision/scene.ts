@@ -1,5 +1,7 @@
+import type { DeviceConfiguration } from '@vigie/protocol';
 import type { FrameResult } from '../ports.js';
-import { type EventDraft, EventLifecycle } from './events.js';
+import { EventRules } from './event-rules.js';
+import type { EventDraft } from './events.js';
 import { type Track, Tracker, trackerOptionsFor } from './tracker.js';
 
 /** When and how large a frame is; see `EventFrame`. */
@@ -15,12 +17,12 @@ export interface SceneMoment {
 /** What is seen: detections of one model or another become tracks, tracks become events. */
 export class Scene {
   private readonly tracker: Tracker;
-  private readonly lifecycle: EventLifecycle;
+  private readonly rules: EventRules;
 
   /** @param threshold score from which a detection counts fully. @param newId returns a fresh event id. */
   constructor(threshold: number, newId: () => string) {
     this.tracker = new Tracker(trackerOptionsFor(threshold));
-    this.lifecycle = new EventLifecycle({}, newId);
+    this.rules = new EventRules(newId);
   }
 
   /** Another model detects from now on, whose detections count fully from this score. */
@@ -28,8 +30,13 @@ export class Scene {
     this.tracker.retune(trackerOptionsFor(threshold));
   }
 
+  /** What to look for from now on; null: everything. Returns the ends of events that nobody asks for any more. */
+  configure(configuration: DeviceConfiguration | null, wallMs: number): EventDraft[] {
+    return this.rules.configure(configuration, wallMs);
+  }
+
   get openEvents(): number {
-    return this.lifecycle.openCount;
+    return this.rules.openCount;
   }
 
   /** Takes one frame's result; returns the confirmed tracks (coasting ones too) and the event messages it caused. */
@@ -38,16 +45,17 @@ export class Scene {
     const frame = {
       sequence: result.sequence,
       atWallMs: moment.wallMs,
+      sceneMs: moment.sceneMs,
       width: moment.width,
       height: moment.height,
     };
     const stagesMs = { ...result.stagesMs, total: result.doneAt - result.capturedAt };
-    const drafts = this.lifecycle.update(tracks, frame, result.digest, stagesMs);
+    const drafts = this.rules.update(tracks, frame, result.digest, stagesMs);
     return { tracks: tracks.filter((track) => track.confirmed), drafts };
   }
 
   /** Ends every open event: the camera is gone, or the agent stops. */
   end(wallMs: number): EventDraft[] {
-    return this.lifecycle.endAll(wallMs);
+    return this.rules.endAll(wallMs);
   }
 }

@@ -7,7 +7,7 @@ import { SampleWindow } from './statistics.js';
 export type TelemetryDraft = Omit<Telemetry, 'bootId' | 'sequence'>;
 
 /** What the board's sensors say; see `Telemetry`. */
-export type BoardSample = Pick<Telemetry, 'cpu' | 'memoryBytes' | 'temperatureC' | 'throttled'>;
+export type BoardSample = Pick<Telemetry, 'cpu' | 'memoryBytes' | 'diskFreeBytes' | 'temperatureC' | 'throttled'>;
 
 export interface TelemetryMoment {
   /** Monotonic and wall time, ms. */

@@ -18,6 +18,8 @@ export interface DeviceFacts extends SelectableDevice {
   } | null;
   /** Mean of its frames per second over the hours before; null: too few. */
   usualFps: number | null;
+  /** Do its scores or box sizes differ from the baseline of what it runs? Null: not compared. */
+  drifting: boolean | null;
   /** End of its newest certificate; null: none is known. */
   certificateEndsAt: Date | null;
 }
@@ -87,6 +89,10 @@ const WATCHES: Partial<Record<RuleKind, Watch>> = {
           threshold,
         }),
   ),
+  drift: ({ id, drifting, running }) =>
+    drifting === null
+      ? UNKNOWN
+      : judge(drifting, `${id} sees other scores or box sizes than ${running} did at first`, { release: running }),
   'certificate-expiry': ({ id, certificateEndsAt }, threshold, now) => {
     if (certificateEndsAt === null) return UNKNOWN;
     const endsAt = certificateEndsAt.toISOString();

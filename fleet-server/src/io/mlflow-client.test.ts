@@ -40,7 +40,7 @@ const RECORDED: Record<string, [number, unknown]> = {
       },
     },
   ],
-  [`GET /api/2.0/mlflow-artifacts/artifacts?path=0`]: [200, { files: [{ path: RUN, is_dir: true }] }],
+  'GET /api/2.0/mlflow-artifacts/artifacts?path=0': [200, { files: [{ path: RUN, is_dir: true }] }],
   'POST /api/2.0/mlflow/runs/log-batch': [200, {}],
 };
 

@@ -20,7 +20,10 @@ const resolveBySystem: Resolve = (host) =>
     ),
   );
 
-/** Special-purpose addresses (IANA registries of RFC 6890): nothing in them is a receiver on the internet. */
+/**
+ * Special-purpose addresses (IANA registries of RFC 6890): nothing in them is a receiver on the internet. IPv4 in IPv6
+ * (`::ffff:…`) is held against the IPv4 rules by BlockList; a rule for all of it would catch every IPv4 address.
+ */
 const SPECIAL: readonly [string, number][] = [
   ['0.0.0.0', 8],
   ['10.0.0.0', 8],
@@ -38,7 +41,6 @@ const SPECIAL: readonly [string, number][] = [
   ['224.0.0.0', 4],
   ['240.0.0.0', 4],
   ['::', 96],
-  ['::ffff:0:0', 96],
   ['64:ff9b::', 96],
   ['64:ff9b:1::', 48],
   ['100::', 64],

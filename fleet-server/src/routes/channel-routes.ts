@@ -55,7 +55,9 @@ export function channelRoutes(app: FastifyInstance, services: ChannelRouteServic
       },
       config: { role: 'admin' },
     },
-    async ({ params: { name }, body }) => {
+    async ({ params: { name }, body }, reply) => {
+      if ('url' in body && !URL.canParse(body.url))
+        return sendProblem(reply, 'REQUEST_INVALID', 'url: is no URL; give one such as https://hooks.example/vigie');
       const { channel, signingKey } = await channels.put(name, body);
       due();
       return signingKey === null ? channel : { ...channel, signingKey };

@@ -1,6 +1,8 @@
 import type { ServerOptions } from 'node:https';
+import type { Socket } from 'node:net';
 import type { TLSSocket } from 'node:tls';
 import Fastify, {
+  type ConnectionError,
   type FastifyError,
   type FastifyInstance,
   type FastifyReply,
@@ -13,6 +15,7 @@ import { ObjectStoreError, type PeerCertificate } from '../ports.js';
 import type { Actor, Credential, Role } from '../roles.js';
 import type { Admission } from '../services/access.js';
 import type { AuditNote } from './audit-hook.js';
+import { registerDocsPage } from './docs-page.js';
 import type { HeldKey } from './idempotency.js';
 import { describeRoutes } from './openapi.js';
 import { Problem, sendProblem } from './problem.js';
@@ -36,6 +39,18 @@ export interface HttpServerOptions {
   /** `/health`: answers 200 when `ok`. */
   health: () => Promise<{ ok: boolean } & Record<string, unknown>>;
 }
+
+/** On every answer; a page sets its own policy of content. */
+const SECURITY_HEADERS = {
+  'x-content-type-options': 'nosniff',
+  'x-frame-options': 'DENY',
+  'referrer-policy': 'no-referrer',
+  'cross-origin-resource-policy': 'same-origin',
+  'cross-origin-opener-policy': 'same-origin',
+  'permissions-policy': 'camera=(), microphone=(), geolocation=(), payment=(), usb=()',
+  'content-security-policy': "default-src 'none'; frame-ancestors 'none'",
+  'cache-control': 'no-store',
+};
 
 /** TLS with certificates of the fleet's authority. */
 export interface TlsOptions {
@@ -96,6 +111,9 @@ export async function createHttpServer(options: HttpServerOptions): Promise<Fast
     bodyLimit: MAX_JSON_BYTES,
     forceCloseConnections: true,
     requestTimeout: 600_000,
+    frameworkErrors: (error: FastifyError, _request: FastifyRequest, reply: FastifyReply) =>
+      sendProblem(reply.headers(SECURITY_HEADERS), 'REQUEST_INVALID', error.message),
+    clientErrorHandler: refuseGarbage,
     routerOptions: { maxParamLength: 200 },
     ...(options.tls === null ? {} : { https: listenerOptions(options.tls) }),
   } as FastifyServerOptions) as FastifyInstance;
@@ -117,16 +135,7 @@ export async function createHttpServer(options: HttpServerOptions): Promise<Fast
   );
   app.addHook('onRequest', async (request, reply) => {
     request.audit = {};
-    reply.headers({
-      'x-content-type-options': 'nosniff',
-      'x-frame-options': 'DENY',
-      'referrer-policy': 'no-referrer',
-      'cross-origin-resource-policy': 'same-origin',
-      'cross-origin-opener-policy': 'same-origin',
-      'permissions-policy': 'camera=(), microphone=(), geolocation=(), payment=(), usb=()',
-      'content-security-policy': "default-src 'none'; frame-ancestors 'none'",
-      'cache-control': 'no-store',
-    });
+    reply.headers(SECURITY_HEADERS);
     const { secure, device } = request.routeOptions.config;
     if ((secure === true || device !== undefined) && options.tls === null) {
       return sendProblem(reply, 'TLS_REQUIRED', 'this is answered over TLS only: use the https address of the server');
@@ -147,9 +156,27 @@ export async function createHttpServer(options: HttpServerOptions): Promise<Fast
   });
   app.get('/openapi.json', async () => openapi());
   registerStatusPage(app);
+  registerDocsPage(app);
   options.open?.(app);
   await app.register(async (scope) => options.api(scope), { prefix: '/api/v1' });
   return app;
+}
+
+/** What is no HTTP gets one answer and the end of its connection. */
+function refuseGarbage(error: ConnectionError, socket: Socket): void {
+  if (error.code === 'ECONNRESET' || !socket.writable) return void socket.destroy();
+  const [status, line] =
+    error.code === 'HPE_HEADER_OVERFLOW' ? [431, 'Request Header Fields Too Large'] : [400, 'Bad Request'];
+  const problem = {
+    type: 'about:blank',
+    title: line,
+    status,
+    code: 'REQUEST_INVALID',
+    detail: 'this is no HTTP request',
+  };
+  const body = JSON.stringify(problem);
+  const head = `HTTP/1.1 ${status} ${line}\r\ncontent-type: application/problem+json\r\ncontent-length: ${Buffer.byteLength(body)}`;
+  socket.end(`${head}\r\nconnection: close\r\n\r\n${body}`);
 }
 
 /** Boards may be asked for a certificate; who has none is an operator or about to enrol, and routes say what they need. */

@@ -5,6 +5,7 @@ import type { StoredRollout } from '../io/database/rollout-rows.js';
 import type { RolloutViews } from '../io/database/rollout-views.js';
 import type { RolloutCommand } from '../rollout/commands.js';
 import { completeSpec } from '../rollout/spec.js';
+import type { RolloutRehearsal } from '../services/rollout-rehearsal.js';
 import type { Refused, RolloutService } from '../services/rollout-service.js';
 import { detailOf, summaryOf } from '../services/rollout-view.js';
 import { Paging } from './paging.js';
@@ -18,11 +19,13 @@ import {
   DecisionsQuery,
   DevicesQuery,
   ListQuery,
+  RehearseBody,
   RolloutParams,
 } from './rollout-schemas.js';
 
 export interface RolloutRouteServices {
   rollouts: RolloutService;
+  rehearsal: RolloutRehearsal;
   repository: RolloutRepository;
   views: RolloutViews;
 }
@@ -32,7 +35,10 @@ const ROLLOUTS = new Paging('rollouts', Id, 50);
 const DEVICES = new Paging('rollout-devices', Id);
 const DECISIONS = new Paging('rollout-decisions', Id);
 
-export function rolloutRoutes(app: FastifyInstance, { rollouts, repository, views }: RolloutRouteServices): void {
+export function rolloutRoutes(
+  app: FastifyInstance,
+  { rollouts, rehearsal, repository, views }: RolloutRouteServices,
+): void {
   const shown = async (rollout: StoredRollout) =>
     detailOf(rollout, (await views.counts([rollout.id])).get(rollout.id) ?? []);
   const found = async ({ id }: RolloutParams): Promise<StoredRollout> => {
@@ -53,6 +59,19 @@ export function rolloutRoutes(app: FastifyInstance, { rollouts, repository, view
       const made = await rollouts.create(spec, actor?.name ?? 'system', { start: query.start, overrideLabels });
       if (!made.ok) return refuse(made);
       return reply.code(201).send(await shown(made.rollout));
+    },
+  );
+
+  app.post<{ Body: Static<typeof RehearseBody> }>(
+    '/rollouts/rehearse',
+    {
+      schema: { summary: 'Predict duration, bytes and stragglers of a rollout from history', body: RehearseBody },
+      config: { role: 'viewer' },
+    },
+    async ({ body }) => {
+      const spec = completeSpec(body);
+      const tried = await rehearsal.rehearse(spec);
+      return tried.ok ? { spec, ...tried.rehearsal } : refuse(tried);
     },
   );
 

@@ -18,6 +18,7 @@ export const CreateBody = Type.Object(
   },
   Strict,
 );
+export const RehearseBody = Type.Object(RolloutRequest.properties, Strict);
 export const CreateQuery = Type.Object(
   {
     dryRun: Type.Optional(Type.Boolean({ description: 'store nothing; say which boards would come into which wave' })),

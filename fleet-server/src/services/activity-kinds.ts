@@ -19,7 +19,7 @@ export const ACTIVITY_KINDS = [
   'release.promoted',
   'release.labels-overridden',
   'release.import-failed',
-  'benchmark.requested',
+
   'benchmark.posted',
   'benchmark.failed',
   'gate.changed',

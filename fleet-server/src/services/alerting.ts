@@ -64,8 +64,8 @@ export class AlertingService {
     const rules = await alerts.rules();
     const open = await alerts.open();
     const live = rules.filter(({ rule }) => rule.enabled);
-    const devices = live.some(({ rule }) => isAboutDevices(rule.kind)) ? await facts.devices() : [];
     const at = now();
+    const devices = live.some(({ rule }) => isAboutDevices(rule.kind)) ? await facts.devices(at) : [];
     for (const { name, rule } of live) {
       const observations = await this.#observe(rule, devices, at);
       if (observations === null) continue;

@@ -29,6 +29,8 @@ export class DutyRunner {
     private readonly duties: readonly Duty[],
     private readonly log: Logger,
     private readonly leaseMs = LEASE_MS,
+    /** Told after each run. */
+    private readonly observe: (duty: string, seconds: number, ok: boolean) => void = () => undefined,
   ) {}
 
   get holds(): boolean {
@@ -76,9 +78,17 @@ export class DutyRunner {
 
   #begin(duty: Duty): void {
     if (this.#stopped || !this.#holds || this.#running.has(duty.name)) return;
+    const began = performance.now();
+    const done = (ok: boolean) => this.observe(duty.name, (performance.now() - began) / 1000, ok);
     const run = duty
       .run()
-      .catch((error: Error) => this.log.error({ duty: duty.name, err: error }, 'a duty failed'))
+      .then(
+        () => done(true),
+        (error: Error) => {
+          done(false);
+          this.log.error({ duty: duty.name, err: error }, 'a duty failed');
+        },
+      )
       .finally(() => {
         this.#running.delete(duty.name);
         if (this.#again.delete(duty.name)) this.#begin(duty);

@@ -37,7 +37,7 @@ export interface RolloutPreview {
 }
 
 /** A rollout that was checked against the registry and the fleet. */
-interface Checked {
+export interface Checked {
   ok: true;
   releaseId: number;
   otherReleaseId: number | null;
@@ -66,6 +66,11 @@ export class RolloutService {
   async preview(spec: RolloutSpec): Promise<{ ok: true; preview: RolloutPreview } | Refused> {
     const checked = await this.#check(spec);
     return checked.ok ? { ok: true, preview: previewOf(spec, checked) } : checked;
+  }
+
+  /** Where its boards would stand. */
+  planned(spec: RolloutSpec): Promise<Checked | Refused> {
+    return this.#check(spec);
   }
 
   /** `overrideLabels`: why it may go on although rules of boards need labels that the release lacks. */

@@ -1,16 +1,22 @@
 import { CommandRepository } from '../io/database/command-repository.js';
 import { ConfigurationRepository } from '../io/database/configuration-repository.js';
 import { DeviceAdministration } from '../io/database/device-administration.js';
+import { DriftRepository } from '../io/database/drift-repository.js';
 import { EventRepository } from '../io/database/event-repository.js';
 import { GroupRepository } from '../io/database/group-repository.js';
+import { PictureRepository } from '../io/database/picture-repository.js';
+import { TelemetryRepository } from '../io/database/telemetry-repository.js';
 import { assignmentRoutes } from '../routes/assignment-routes.js';
 import { deviceCommandRoutes } from '../routes/device-command-routes.js';
 import { deviceConfigurationRoutes } from '../routes/device-configuration-routes.js';
 import { deviceGroupRoutes } from '../routes/device-group-routes.js';
 import { deviceRoutes } from '../routes/device-routes.js';
+import { deviceTelemetryRoutes } from '../routes/device-telemetry-routes.js';
 import { eventRoutes } from '../routes/event-routes.js';
 import { CommandService } from '../services/commands.js';
 import { ConfigurationService } from '../services/configurations.js';
+import { DriftWatch } from '../services/drift-watch.js';
+import { HistoryRetention } from '../services/history-retention.js';
 import type { Core, Feature } from './feature-wiring.js';
 
 /** Boards as other areas use them. */
@@ -33,6 +39,11 @@ export function wireDevices(core: Core): DeviceFeature {
   const publishDesired = (ids: readonly string[]) => publication.publishDesired(ids);
   const configurations = new ConfigurationService(wanted, devices, groups, publishDesired, now);
   const events = new EventRepository(database);
+  const telemetry = new TelemetryRepository(database);
+  const drift = new DriftRepository(database);
+  const driftWatch = new DriftWatch(drift, core.activity, config.drift, now);
+  const histories = new PictureRepository(database);
+  const retention = new HistoryRetention(histories, telemetry, sent, pictures, config.retention, now);
   const selectionChanged = () => core.wake(CONFIGURATIONS);
   core.ingest.onBirth((ids) =>
     commands.resend(ids).catch((error: Error) => log.error({ err: error }, 'commands could not be sent again')),
@@ -47,10 +58,14 @@ export function wireDevices(core: Core): DeviceFeature {
       deviceGroupRoutes(app, { groups, devices, selectionChanged, now });
       deviceConfigurationRoutes(app, { configurations, repository: wanted });
       deviceCommandRoutes(app, { commands, repository: sent, now });
+      deviceTelemetryRoutes(app, { telemetry, drift, now });
       eventRoutes(app, events);
       assignmentRoutes(app, assignments);
     },
     duties: [
+      { name: 'telemetry-hours', everyMs: 60_000, run: () => telemetry.rollHours(now()) },
+      { name: 'drift', everyMs: 60_000, run: () => driftWatch.round() },
+      { name: 'history-retention', everyMs: 3_600_000, run: () => retention.round() },
       {
         name: CONFIGURATIONS,
         everyMs: 60_000,

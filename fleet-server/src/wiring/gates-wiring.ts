@@ -28,6 +28,8 @@ export function wireGates(
 ): Feature {
   const { config, database, releases, publication, activity, tuf, broker, log, now, wake } = core;
   const benchmarks = new BenchmarkRepository(database);
+  // Comparisons of releases show what gates judge by.
+  comparisons.follow({ resultsOf: async (id) => (await benchmarks.evidence(id)).map(({ result }) => result) });
   const gates = new GateRepository(database);
   comparisons.follow({ resultsOf: async (id) => (await benchmarks.evidence(id)).map(({ result }) => result) });
   const champion = (name: string) => promotions.champion(name);

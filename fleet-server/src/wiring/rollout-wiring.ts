@@ -1,10 +1,12 @@
 import type { Certificate } from '@vigie/protocol';
 import { RolloutFigures } from '../io/database/rollout-figures.js';
+import { RolloutHistory } from '../io/database/rollout-history.js';
 import { RolloutRepository } from '../io/database/rollout-repository.js';
 import { RolloutViews } from '../io/database/rollout-views.js';
 import { RolloutWriter } from '../io/database/rollout-writer.js';
 import { rolloutRoutes } from '../routes/rollout-routes.js';
 import { RolloutAdvance } from '../services/rollout-advance.js';
+import { RolloutRehearsal } from '../services/rollout-rehearsal.js';
 import { RolloutService } from '../services/rollout-service.js';
 import type { Core, Feature } from './feature-wiring.js';
 
@@ -43,9 +45,10 @@ export function wireRollouts(core: Core, certificates: () => Promise<Certificate
     core.wake(DUTY);
   });
   core.ingest.onReported(wake);
+  const rehearsal = new RolloutRehearsal(service, new RolloutHistory(database), now);
   const views = new RolloutViews(database);
   return {
-    routes: (app) => rolloutRoutes(app, { rollouts: service, repository, views }),
+    routes: (app) => rolloutRoutes(app, { rollouts: service, rehearsal, repository, views }),
     duties: [{ name: DUTY, everyMs: 1000, run: () => advance.run() }],
     close: async () => {
       if (waiting !== null) clearTimeout(waiting);

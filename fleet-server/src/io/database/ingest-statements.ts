@@ -87,11 +87,11 @@ export const REPLACE_KEPT = sql.raw(
     .join(', '),
 );
 
-/** Select list that makes one span of many, in the order of ROLLUP_COLUMNS. */
+/** Select list that makes one span of many, in the order of ROLLUP_COLUMNS and under their names. */
 export const ROLLED_UP = sql.join(
   Object.entries(ROLLUP).map(([column, how]) => {
-    if (how === 'bins') return summedBins(column);
-    return sql.raw(`${{ sum: 'sum', greatest: 'max', least: 'min' }[how]}(${column})`);
+    if (how === 'bins') return sql`${summedBins(column)} as ${sql.raw(column)}`;
+    return sql.raw(`${{ sum: 'sum', greatest: 'max', least: 'min' }[how]}(${column}) as ${column}`);
   }),
   sql`, `,
 );

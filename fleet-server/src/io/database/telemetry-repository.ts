@@ -1,0 +1,128 @@
+import { type SQL, sql } from 'drizzle-orm';
+import type { Database } from './database.js';
+import { REPLACE_KEPT, ROLLED_UP, ROLLUP_COLUMNS } from './ingest-statements.js';
+
+export type Resolution = 'minute' | 'hour';
+
+/** A span of time of one board and one model; columns as in schema/devices.ts. */
+export interface RollupRow {
+  at: string;
+  model: string;
+  messages: number;
+  seconds: number;
+  frames: number;
+  fps_min: number;
+  latency_frames: number;
+  p50_sum: number;
+  p95_sum: number;
+  p99_sum: number;
+  inference_p95_sum: number;
+  p95_max: number | null;
+  drops: number;
+  cpu_sum: number;
+  cpu_max: number;
+  memory_max: number;
+  temperature_sum: number;
+  temperature_count: number;
+  temperature_max: number | null;
+  throttled: number;
+  disk_free_min: number | null;
+  restarts_max: number;
+  scores: number[];
+  areas: number[];
+}
+
+const TABLES: Record<Resolution, SQL> = { minute: sql.raw('telemetry_minutes'), hour: sql.raw('telemetry_hours') };
+const HOUR_MS = 3_600_000;
+/** Boards whose hours are made in one statement. */
+const AT_ONCE = 500;
+/** Rows that one statement of the retention removes. */
+const PRUNE_ROWS = 5000;
+const time = (at: Date) => sql`${at.toISOString()}::timestamptz`;
+
+/** Telemetry by minutes and hours; minutes are made where messages are committed, hours here. */
+export class TelemetryRepository {
+  readonly #database: Database;
+
+  constructor(database: Database) {
+    this.#database = database;
+  }
+
+  /** Newest telemetry messages of a board, the newest first. */
+  async raw(deviceId: string, from: Date, to: Date, limit: number): Promise<unknown[]> {
+    const rows = await this.#rows<{ body: unknown }>(sql`
+      select body from telemetry where device_id = ${deviceId} and received_at >= ${time(from)} and received_at < ${time(to)}
+      order by id desc limit ${limit}`);
+    return rows.map(({ body }) => body);
+  }
+
+  /** A board's spans from (inclusive) to (exclusive), oldest first. */
+  series(deviceId: string, resolution: Resolution, from: Date, to: Date, limit: number): Promise<RollupRow[]> {
+    return this.#rows(sql`
+      select to_char(at at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS"Z"') as at, model, ${ROLLUP_COLUMNS}
+      from ${TABLES[resolution]}
+      where device_id = ${deviceId} and at >= ${time(from)} and at < ${time(to)} order by telemetry_${sql.raw(resolution)}s.at, model limit ${limit}`);
+  }
+
+  /** All boards together, by the model that ran; `release`: `name@version`, null for a model that is in no registry. */
+  byModel(
+    resolution: Resolution,
+    from: Date,
+    to: Date,
+  ): Promise<(RollupRow & { release: string | null; boards: number })[]> {
+    return this.#rows(sql`
+      select rolled.*, releases.name || '@' || releases.version as release from (
+        select model, count(distinct device_id)::int as boards, ${ROLLED_UP} from ${TABLES[resolution]}
+        where at >= ${time(from)} and at < ${time(to)} group by model
+      ) rolled left join lateral (
+        select name, version from releases where digest = rolled.model order by id limit 1
+      ) releases on true order by boards desc, model`);
+  }
+
+  /** Makes hours of minutes up to the newest whole hour before `now`. Safe to do twice. */
+  async rollHours(now: Date): Promise<void> {
+    // Messages of the hour's last second may still be on their way.
+    const target = Math.floor((now.getTime() - 60_000) / HOUR_MS) * HOUR_MS;
+    const [progress] = await this.#rows<{ until: string | null }>(sql`
+      select coalesce((select until from rollup_progress where name = 'hours'), (select min(at) from telemetry_minutes)) as until`);
+    if (progress.until === null) return;
+    for (let hour = Math.floor(Date.parse(progress.until) / HOUR_MS) * HOUR_MS; hour < target; hour += HOUR_MS) {
+      await this.#rollHour(new Date(hour));
+      const until = time(new Date(hour + HOUR_MS));
+      await this.#rows(sql`insert into rollup_progress (name, until) values ('hours', ${until})
+        on conflict (name) do update set until = greatest(rollup_progress.until, excluded.until)`);
+    }
+  }
+
+  /** Drops spans that began before, a few at a time. */
+  async dropBefore(resolution: Resolution, before: Date): Promise<void> {
+    const table = TABLES[resolution];
+    for (;;) {
+      const gone = await this.#rows(sql`
+        delete from ${table} where ctid in (select ctid from ${table} where at < ${time(before)} limit ${PRUNE_ROWS}) returning 1`);
+      if (gone.length < PRUNE_ROWS) return;
+    }
+  }
+
+  async #rollHour(hour: Date): Promise<void> {
+    const end = new Date(hour.getTime() + HOUR_MS);
+    for (let after = ''; ; ) {
+      const ids = await this.#rows<{ id: string }>(
+        sql`select id from devices where id > ${after} order by id limit ${AT_ONCE}`,
+      );
+      const last = ids.at(-1)?.id;
+      if (last === undefined) return;
+      await this.#rows(sql`
+        insert into telemetry_hours as kept (device_id, at, model, ${ROLLUP_COLUMNS})
+        select device_id, ${time(hour)}, model, ${ROLLED_UP} from telemetry_minutes
+        where device_id > ${after} and device_id <= ${last} and at >= ${time(hour)} and at < ${time(end)}
+        group by device_id, model order by device_id, model
+        on conflict (device_id, at, model) do update set ${REPLACE_KEPT}`);
+      after = last;
+    }
+  }
+
+  async #rows<Row>(query: SQL): Promise<Row[]> {
+    return (await this.#database.drizzle.execute(query)) as unknown as Row[];
+  }
+}

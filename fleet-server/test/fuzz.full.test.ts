@@ -1,0 +1,15 @@
+import { afterAll, describe, expect, it } from 'vitest';
+import { fuzz } from './fuzz-run.js';
+import { dropTemplate } from './server-fixture.js';
+
+afterAll(dropTemplate);
+
+describe('a hundred thousand requests by schema, good and broken', () => {
+  it('are answered without a fault and without a leak', async () => {
+    const requests = Number(process.env.VIGIE_FUZZ_REQUESTS ?? 100_000);
+    const seed = Number(process.env.VIGIE_FUZZ_SEED ?? 2026);
+    const counts = await fuzz(requests, seed);
+    console.log(`${requests} requests of seed ${seed}: ${JSON.stringify(counts)}`);
+    expect(counts[200]).toBeGreaterThan(requests / 100);
+  }, 3_600_000);
+});

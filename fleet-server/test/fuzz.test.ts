@@ -1,0 +1,14 @@
+import { afterAll, describe, expect, it } from 'vitest';
+import { fuzz } from './fuzz-run.js';
+import { dropTemplate } from './server-fixture.js';
+
+afterAll(dropTemplate);
+
+describe('requests by schema, good and broken', () => {
+  it('are answered without a fault and without a leak', async () => {
+    const counts = await fuzz(3000, 1);
+    // Both kinds reached the handlers.
+    expect(counts[200]).toBeGreaterThan(100);
+    expect(counts[400]).toBeGreaterThan(100);
+  }, 180_000);
+});
