@@ -25,11 +25,20 @@ export function preAuthenticationEncoding(payloadType: string, payload: Buffer):
   return Buffer.concat([Buffer.from(head), payload]);
 }
 
-/** Key id of an Ed25519 public key: SHA-256 (hex) of its SubjectPublicKeyInfo DER. */
-export function keyId(publicKey: KeyObject): string {
-  return createHash('sha256')
-    .update(publicKey.export({ type: 'spki', format: 'der' }))
-    .digest('hex');
+/** Ids of keys that were asked for before: exporting a key takes longer than signing with it, and a fleet has one key. */
+const ids = new WeakMap<KeyObject, string>();
+
+/** Key id of an Ed25519 key: SHA-256 (hex) of the SubjectPublicKeyInfo DER of its public half. */
+export function keyId(key: KeyObject): string {
+  let id = ids.get(key);
+  if (id === undefined) {
+    const publicKey = key.type === 'private' ? createPublicKey(key) : key;
+    id = createHash('sha256')
+      .update(publicKey.export({ type: 'spki', format: 'der' }))
+      .digest('hex');
+    ids.set(key, id);
+  }
+  return id;
 }
 
 /** Signs a JSON payload with one Ed25519 private key. */
@@ -39,7 +48,7 @@ export function sealEnvelope(payloadType: PayloadType, message: unknown, private
   return {
     payloadType,
     payload: payload.toString('base64'),
-    signatures: [{ keyid: keyId(createPublicKey(privateKey)), sig: sig.toString('base64') }],
+    signatures: [{ keyid: keyId(privateKey), sig: sig.toString('base64') }],
   };
 }
 

@@ -12,8 +12,8 @@ import {
 import type { Logger } from 'pino';
 import { isDatabaseUnavailable } from '../database-error.js';
 import type { IngestRepository } from '../io/database/ingest-repository.js';
-import type { ReceivedTable } from '../io/database/ingest-rows.js';
 import type { Broker, Now, ObjectStore } from '../ports.js';
+import { HistoryGrowth } from './history-growth.js';
 import { batchOf, type Received, type SequencedKind, TABLE_OF } from './ingest-batch.js';
 import { Serial } from './serial.js';
 
@@ -57,7 +57,8 @@ export class IngestService {
   readonly #waiting: Item[] = [];
   readonly #complained = new Map<string, number>();
   readonly #snapshotWrites = new Serial();
-  #touched = new Map<string, Set<ReceivedTable | 'snapshots'>>();
+  /** What was written since histories were cut. */
+  readonly growth = new HistoryGrowth();
   #flushing: Promise<void> | null = null;
   readonly #listeners: (() => void)[] = [];
   #held = false;
@@ -123,13 +124,6 @@ export class IngestService {
     Value.Clean(MESSAGE_SCHEMAS[kind], message);
     const alone = isDoubtful(payload);
     return this.#enqueue({ deviceId, receivedAt: this.now(), kind, message, alone } as NewItem);
-  }
-
-  /** What was written since the last call: device → tables. For pruning. */
-  takeTouched(): Map<string, Set<ReceivedTable | 'snapshots'>> {
-    const touched = this.#touched;
-    this.#touched = new Map();
-    return touched;
   }
 
   /** Drops surplus pictures of a device; never between a picture's write and its row. */
@@ -246,10 +240,7 @@ export class IngestService {
 
   #finish(item: Item): void {
     const table = item.kind === 'snapshots' ? 'snapshots' : item.kind === 'presence' ? null : TABLE_OF[item.kind];
-    if (table !== null) {
-      const tables = this.#touched.get(item.deviceId) ?? new Set();
-      this.#touched.set(item.deviceId, tables.add(table));
-    }
+    if (table !== null) this.growth.add(item.deviceId, table);
     if (item.kind === 'reported' || item.kind === 'events' || item.kind === 'replies') {
       const { bootId, sequence } = item.message;
       this.broker().publish(

@@ -3,10 +3,13 @@ import type { ServerConfig } from '../config.js';
 import type { IngestRepository } from '../io/database/ingest-repository.js';
 import type { TokenRepository } from '../io/database/token-repository.js';
 import type { Now } from '../ports.js';
+import type { History } from './history-growth.js';
 import type { IngestService } from './ingest.js';
 import type { Publication } from './publication.js';
 
 const EVERY_MS = 60_000;
+/** A history may grow by one part in so many before it is cut: each cut is a statement per device. */
+const SLACK = 4;
 /** Rounds between two vacuums. */
 const VACUUM_ROUNDS = 60;
 const DAY = 86_400_000;
@@ -47,12 +50,12 @@ export class Maintenance {
 
   async round(): Promise<void> {
     if (this.mayRenew()) await this.publication.renew();
+    await this.publication.tidy();
     await this.upkeep();
-    for (const [deviceId, tables] of this.ingest.takeTouched()) {
-      for (const table of tables) {
-        if (table === 'snapshots') await this.ingest.pruneSnapshots(deviceId, this.retention.snapshots);
-        else await this.repository.prune(table, deviceId, this.retention[table]);
-      }
+    const worthIt = (history: History) => Math.ceil(this.retention[history] / SLACK);
+    for (const { deviceId, history } of this.ingest.growth.take(worthIt)) {
+      if (history === 'snapshots') await this.ingest.pruneSnapshots(deviceId, this.retention.snapshots);
+      else await this.repository.prune(history, deviceId, this.retention[history]);
     }
     await this.tokens.dropEnrollmentTokens(new Date(this.now().getTime() - 30 * DAY));
     this.#rounds += 1;

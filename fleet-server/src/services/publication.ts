@@ -55,6 +55,10 @@ export class Publication {
   readonly #serial = new Serial();
   /** Chunks on the wire. */
   #chunks = new Set<string>();
+  /** Package digests of releases whose bytes, certificates and metadata are on the wire. */
+  #ready: ReadonlySet<string> = new Set();
+  /** Boards were told something since the wire was last compared with all that is assigned. */
+  #untidy = false;
   /** Certificates and key lists that are in the object store: their sizes, bytes; and the pieces of what needs more than one. */
   readonly #stored = new Map<string, number>();
   readonly #pieces = new Map<string, ChunkReference[]>();
@@ -85,9 +89,27 @@ export class Publication {
     });
   }
 
-  /** After an assignment: bytes and metadata, then the desired states of these devices. */
+  /**
+   * After an assignment: bytes and metadata, then the desired states of these devices. A rollout calls it at every step, so
+   * releases that are on the wire already are not looked at again; what nobody needs any more then goes with `tidy`.
+   */
   async publishDesired(deviceIds: readonly string[]): Promise<void> {
-    await this.#serial.run(() => this.#publish(deviceIds));
+    await this.#serial.run(async () => {
+      const desired = await this.#source.desired(deviceIds);
+      // Another replica may have taken bytes off whose turn it was before: who has the turn now knows what is there.
+      const isThere = ({ release }: Desired) => release === null || this.#ready.has(release.digest);
+      if (!this.mayTakeOff() || !desired.every(isThere)) {
+        await this.#publish(deviceIds);
+        return;
+      }
+      for (const one of desired) this.#publishDesired(one);
+      this.#untidy = true;
+    });
+  }
+
+  /** Takes bytes off the wire that assignments since the last look left without a board. */
+  async tidy(): Promise<void> {
+    if (this.#untidy) await this.publishReleases();
   }
 
   /** After an upload, a withdrawal or a gate's verdict: targets, certificates and bytes as the database has them now. */
@@ -97,7 +119,7 @@ export class Publication {
 
   /** Takes over what other replicas published as metadata, and publishes it as well: the broker ends with the newest. */
   async follow(): Promise<void> {
-    await this.changeTrust(() => this.#targets.refresh());
+    if (await this.#targets.isBehind()) await this.changeTrust(() => this.#targets.refresh());
   }
 
   /** What an external broker may have lost, or got in the wrong order from two replicas: all that is small, and these desired states. */
@@ -160,6 +182,8 @@ export class Publication {
   }
 
   async #publish(deviceIds: readonly string[] | undefined): Promise<void> {
+    // Until this has gone through, nothing counts as being on the wire.
+    this.#ready = new Set();
     const listed = await this.#source.listed();
     const assigned = await this.#source.assigned();
     const wanted = new Set<string>();
@@ -185,6 +209,8 @@ export class Publication {
       for (const desired of await this.#source.desired(deviceIds)) this.#publishDesired(desired);
     }
     for (const name of this.#chunks) if (!wanted.has(name)) this.#unpublishChunk(name);
+    this.#ready = new Set(assigned.map(({ descriptor }) => descriptor.digest));
+    this.#untidy = false;
   }
 
   /** Adds a release's chunks to `wanted`; reads and publishes only those that are not on the wire. */

@@ -1,9 +1,13 @@
-import { and, eq, gt, isNotNull, lt, sql } from 'drizzle-orm';
+import { and, gt, inArray, isNotNull, lt, sql } from 'drizzle-orm';
 import type { DeviceRole } from '../../devices/selector.js';
 import type { PeerCertificate } from '../../ports.js';
+import { Batch } from './batch.js';
 import type { Database } from './database.js';
 import { rawQuery } from './raw-query.js';
 import { deviceCertificates } from './schema/foundation.js';
+
+/** Certificates in one query. */
+const LOOKED_UP_AT_ONCE = 500;
 
 export interface CertificateRecord {
   deviceId: string;
@@ -32,13 +36,20 @@ export class CertificateRepository {
     this.#database = database;
   }
 
+  /** Certificates that are asked for while a query runs share the next one: a whole fleet may connect in one moment. */
+  readonly #lookup = new Batch<string, CertificateRecord>(LOOKED_UP_AT_ONCE, (serials) => this.#findAll(serials));
+
   async find(serial: string): Promise<CertificateRecord | null> {
-    const { deviceId, usedAt, revokedAt } = deviceCertificates;
+    return this.#lookup.get(serial);
+  }
+
+  async #findAll(serials: readonly string[]): Promise<Map<string, CertificateRecord>> {
+    const { serial, deviceId, usedAt, revokedAt } = deviceCertificates;
     const rows = await this.#database.drizzle
-      .select({ deviceId, usedAt, revokedAt })
+      .select({ serial, deviceId, usedAt, revokedAt })
       .from(deviceCertificates)
-      .where(eq(deviceCertificates.serial, serial));
-    return rows[0] ?? null;
+      .where(inArray(serial, [...serials]));
+    return new Map(rows.map(({ serial: name, ...record }) => [name, record]));
   }
 
   /** Is there an enrolment token with this hash that can still be spent? */
@@ -60,7 +71,7 @@ export class CertificateRepository {
     certificate: NewCertificate,
     now: Date,
     approval: boolean,
-  ): Promise<{ pending: boolean; role: DeviceRole } | null> {
+  ): Promise<{ pending: boolean; role: DeviceRole; known: boolean } | null> {
     const at = sql`${now.toISOString()}::timestamptz`;
     const anew = sql`devices.decommissioned_at is not null`;
     const enrolling = sql`
@@ -90,13 +101,14 @@ export class CertificateRepository {
           reported_received_at = case when ${anew} then null else devices.reported_received_at end,
           presence_at = case when ${anew} then null else devices.presence_at end,
           decommissioned_at = null
-        returning id, pending, role
+        -- A row that was only inserted was never locked by anybody.
+        returning id, pending, role, xmax <> 0 as known
       ),
       issued as (
         insert into device_certificates (serial, device_id, issued_at, expires_at)
         select ${certificate.serial}, id, ${at}, ${certificate.expiresAt.toISOString()}::timestamptz from enrolled
       )
-      select pending, role from enrolled`;
+      select pending, role, known from enrolled`;
     const told = sql`insert into activity (at, kind, subject, actor, body)
       select ${at}, 'device.enrolled', id, id,
         jsonb_build_object('hardwareClass', hardware_class, 'role', role, 'tags', tags, 'pending', pending)
@@ -105,7 +117,9 @@ export class CertificateRepository {
       rawQuery(this.#database, enrolling),
       rawQuery(this.#database, told),
     ]);
-    return rows.length === 1 ? { pending: rows[0].pending as boolean, role: rows[0].role as DeviceRole } : null;
+    if (rows.length !== 1) return null;
+    const { pending, role, known } = rows[0] as { pending: boolean; role: DeviceRole; known: boolean };
+    return { pending, role, known };
   }
 
   /**
