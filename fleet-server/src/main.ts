@@ -46,7 +46,13 @@ import { wireNotifications } from './wiring/notification-wiring.js';
 import { openObjects } from './wiring/object-wiring.js';
 import { wireOperations } from './wiring/operation-wiring.js';
 import { wireRegistry } from './wiring/registry-wiring.js';
-import { connectionName, followTrust, openReplicas, publicationDuties } from './wiring/replica-wiring.js';
+import {
+  connectionName,
+  followBeforeChanges,
+  followTrust,
+  openReplicas,
+  publicationDuties,
+} from './wiring/replica-wiring.js';
 import { wireRollouts } from './wiring/rollout-wiring.js';
 
 const systemNow: Now = () => new Date();
@@ -210,6 +216,7 @@ export async function startServer({ config, log, now = systemNow, onFatal }: Ser
         tls,
         protect: (scope, secure) => surface.protect(scope, secure),
         api: (scope) => {
+          followBeforeChanges(scope, database, publication);
           trustRoutes(scope, trustAdministration(tuf, publication));
           enrollmentRoutes(scope, enrollment);
           objectRoutes(scope, objects, tls === null ? {} : { device: true });

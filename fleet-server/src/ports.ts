@@ -119,6 +119,8 @@ export interface TargetRepository {
   renew(): Promise<boolean>;
   /** Takes over what other replicas published. Returns whether something changed. */
   refresh(): Promise<boolean>;
+  /** Has another replica published something that is not taken over yet? */
+  isBehind(): Promise<boolean>;
   /** Everything a board may ask for now: each root, and the present and previous version of the others. */
   metadata(): SignedMetadata[];
   /** Newest version of each role. */

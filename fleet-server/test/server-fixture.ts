@@ -238,8 +238,11 @@ export interface ServerProcess {
   /** Certificate of its authority, PEM. */
   authority: string;
   kill(signal: NodeJS.Signals): Promise<void>;
+  /** What it said so far. */
+  log(): string;
 }
 
+/** `more`: further arguments of `vigie-server run`. */
 export async function spawnServer(directory: string, more: readonly string[] = []): Promise<ServerProcess> {
   const ports = ['http', 'https', 'mqtt', 'mqtts'].flatMap((name) => [`--${name}-port`, '0']);
   const child = spawn(process.execPath, [cli, 'run', '--data', directory, ...ports, ...more], {
@@ -265,7 +268,7 @@ export async function spawnServer(directory: string, more: readonly string[] = [
   };
   const authority = await readFile(join(directory, 'pki', 'authority.pem'), 'utf8');
   servers.set(listening.http, { https: listening.https, authority });
-  return { child, ...listening, authority, kill };
+  return { child, ...listening, authority, kill, log: () => log };
 }
 
 /** Runs a command line of the server to its end. */

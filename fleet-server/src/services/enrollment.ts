@@ -122,7 +122,8 @@ export class EnrollmentService {
     const device = { id: deviceId, hardwareClass, agentVersion };
     const enrolled = await this.certificates.enroll(tokenHash, device, issued, now, this.approval);
     if (enrolled === null) return spent;
-    this.broker().disconnect(deviceId);
+    // A board that is new has no session that could be another's.
+    if (enrolled.known) this.broker().disconnect(deviceId);
     // What the board of this id was told before is not for one that nobody has approved.
     if (enrolled.pending) this.broker().publish(deviceTopic(deviceId, 'desired'), Buffer.alloc(0), DELIVERY.desired);
     this.revocations.publishSoon();

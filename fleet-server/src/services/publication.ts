@@ -119,7 +119,7 @@ export class Publication {
 
   /** Takes over what other replicas published as metadata, and publishes it as well: the broker ends with the newest. */
   async follow(): Promise<void> {
-    await this.changeTrust(() => this.#targets.refresh());
+    if (await this.#targets.isBehind()) await this.changeTrust(() => this.#targets.refresh());
   }
 
   /** What an external broker may have lost, or got in the wrong order from two replicas: all that is small, and these desired states. */

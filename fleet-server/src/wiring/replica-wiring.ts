@@ -1,4 +1,5 @@
 import { hostname } from 'node:os';
+import type { FastifyInstance } from 'fastify';
 import type { Logger } from 'pino';
 import { ConfigError, type ServerConfig } from '../config.js';
 import type { Database } from '../io/database/database.js';
@@ -62,6 +63,14 @@ export function followTrust({ engine }: Database, publication: Publication, log:
   }, FOLLOW_EVERY_MS);
   timer.unref();
   return () => clearInterval(timer);
+}
+
+/** A change may build on what an operator was told by another replica a moment ago: that is taken over first. */
+export function followBeforeChanges(app: FastifyInstance, { engine }: Database, publication: Publication): void {
+  if (engine === 'pglite') return;
+  app.addHook('preHandler', async ({ method }) => {
+    if (method !== 'GET' && method !== 'HEAD') await publication.follow();
+  });
 }
 
 function nameOfHost(): string {

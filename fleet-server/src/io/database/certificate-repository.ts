@@ -71,7 +71,7 @@ export class CertificateRepository {
     certificate: NewCertificate,
     now: Date,
     approval: boolean,
-  ): Promise<{ pending: boolean; role: DeviceRole } | null> {
+  ): Promise<{ pending: boolean; role: DeviceRole; known: boolean } | null> {
     const at = sql`${now.toISOString()}::timestamptz`;
     const anew = sql`devices.decommissioned_at is not null`;
     const enrolling = sql`
@@ -101,13 +101,14 @@ export class CertificateRepository {
           reported_received_at = case when ${anew} then null else devices.reported_received_at end,
           presence_at = case when ${anew} then null else devices.presence_at end,
           decommissioned_at = null
-        returning id, pending, role
+        -- A row that was only inserted was never locked by anybody.
+        returning id, pending, role, xmax <> 0 as known
       ),
       issued as (
         insert into device_certificates (serial, device_id, issued_at, expires_at)
         select ${certificate.serial}, id, ${at}, ${certificate.expiresAt.toISOString()}::timestamptz from enrolled
       )
-      select pending, role from enrolled`;
+      select pending, role, known from enrolled`;
     const told = sql`insert into activity (at, kind, subject, actor, body)
       select ${at}, 'device.enrolled', id, id,
         jsonb_build_object('hardwareClass', hardware_class, 'role', role, 'tags', tags, 'pending', pending)
@@ -116,7 +117,9 @@ export class CertificateRepository {
       rawQuery(this.#database, enrolling),
       rawQuery(this.#database, told),
     ]);
-    return rows.length === 1 ? { pending: rows[0].pending as boolean, role: rows[0].role as DeviceRole } : null;
+    if (rows.length !== 1) return null;
+    const { pending, role, known } = rows[0] as { pending: boolean; role: DeviceRole; known: boolean };
+    return { pending, role, known };
   }
 
   /**

@@ -84,6 +84,10 @@ export class TufRepository implements TargetRepository {
     return changed;
   }
 
+  isBehind(): Promise<boolean> {
+    return this.#ledger.isBehind();
+  }
+
   async publishListing(listing: Listing): Promise<boolean> {
     return this.#apply(() => listingChange(this.#state, this.#staged, listing, this.#now()));
   }
