@@ -86,7 +86,7 @@ function specOf({ errorCount, soakSeconds, canary, minReachedShare, approval, su
 }
 
 const fleets = { natures: fc.array(nature, { minLength: 1, maxLength: 24 }), wishes: request, seed: fc.integer() };
-const RUNS = { numRuns: 120 };
+const RUNS = { numRuns: 60 };
 
 function fleetOf({ natures, wishes, seed }: { natures: Nature[]; wishes: Wishes; seed: number }): SimulatedFleet {
   const fleet = new SimulatedFleet(specOf(wishes), natures, seededRandom(seed), TICK_SECONDS * 1000);
@@ -94,7 +94,7 @@ function fleetOf({ natures, wishes, seed }: { natures: Nature[]; wishes: Wishes;
   return fleet;
 }
 
-describe('whatever boards, lines and operators do', () => {
+describe('whatever boards, lines and operators do', { timeout: 180_000 }, () => {
   it('no board is told two things at one generation, none more than allowed are at work, and paused means no new starts', () => {
     fc.assert(
       fc.property(
@@ -114,7 +114,7 @@ describe('whatever boards, lines and operators do', () => {
             const told = made.members
               .filter(({ told }) => told !== null)
               .map(({ deviceId }) => fleet.boards.get(deviceId)?.nature);
-            for (const one of told) expect(one?.hardwareClass).not.toBe('unknown');
+            expect(told.some((one) => one?.hardwareClass === 'unknown')).toBe(false);
           }
         },
       ),

@@ -9,6 +9,7 @@ import {
   dataFolder,
   dropTemplate,
   editManifest,
+  runCli,
   start,
   until,
   zooPackage,
@@ -75,9 +76,10 @@ beforeAll(async () => {
   const { name } = await zooPackage('int8');
   expect(name).toBe(NAME);
   for (const one of ['10.0.0', '11.0.0', '12.0.0']) await version(one);
-  for (let index = 0; index < BOARDS; index += 1) boards.push(await TestBoard.enroll(api, `board-${index}`));
+  const ids = Array.from({ length: BOARDS }, (_, index) => `board-${index}`);
+  boards.push(...(await Promise.all(ids.map((id) => TestBoard.enroll(api, id)))));
   await Promise.all(boards.map((board) => board.connect()));
-});
+}, 240_000);
 
 afterAll(async () => {
   await Promise.all(boards.map((board) => board.end()));
@@ -144,4 +146,90 @@ describe('a rollout', () => {
     ).toHaveLength(2);
     for (const board of boards) expect(board.active?.version).toBe('10.0.0');
   });
+
+  it('pauses, resumes, and takes a board over that somebody else assigns', async () => {
+    behave('12.0.0', { kind: 'good' });
+    const waves = [
+      { name: 'canary', size: { count: 2 }, soakSeconds: 0 },
+      { name: 'all', size: { share: 1 }, soakSeconds: 0, approval: 'anyone' },
+    ];
+    const { id } = await call<Detail>('POST', '/rollouts?start=true', spec('12.0.0', { waves }), 201);
+    await until('the second wave to wait', async () => (await show(id)).stages[1].state === 'approval');
+    const paused = await call<Detail>('POST', `/rollouts/${id}/pause`, { reason: 'lunch' });
+    expect([paused.state, paused.reason?.text]).toEqual(['paused', expect.stringContaining('lunch')]);
+    await call('POST', `/rollouts/${id}/approve`, {}, 409);
+    const waiting = (await call<{ items: { deviceId: string }[] }>('GET', `/rollouts/${id}/devices?state=waiting`))
+      .items;
+    expect(waiting).toHaveLength(BOARDS - 2);
+    const taken = waiting[0].deviceId;
+    await call('POST', '/assignments', { devices: [taken], name: NAME, version: '11.0.0' }, 202);
+    await call('POST', `/rollouts/${id}/resume`);
+    await call('POST', `/rollouts/${id}/approve`);
+    const done = await reaches(id, 'succeeded');
+    expect(done.totals).toEqual({ succeeded: BOARDS - 1, 'taken-over': 1 });
+    const told = boards.find((board) => board.id === taken)?.told ?? new Map<number, Set<string>>();
+    expect([...told.values()].flatMap((all) => [...all]).some((one) => one.includes('12.0.0'))).toBe(false);
+  });
+
+  it('rehearses from what ran before', async () => {
+    const found = await call<{ samples: number; waves: { seconds: object }[]; bytes: { likely: number } }>(
+      'POST',
+      '/rollouts/rehearse',
+      spec('10.0.0'),
+    );
+    expect(found.samples).toBeGreaterThan(BOARDS);
+    expect(found.waves[0].seconds).toMatchObject({ likely: expect.any(Number) });
+  });
+
+  it('turns a finished rollout back on demand', async () => {
+    const { items } = await call<{ items: Detail[] }>('GET', '/rollouts?state=succeeded&limit=1');
+    const { id } = items[0];
+    await call('POST', `/rollouts/${id}/rollback`, { reason: 'misses cyclists' });
+    const done = await reaches(id, 'turned-back');
+    expect(done.totals).toEqual({ 'turned-back': BOARDS - 1, 'taken-over': 1 });
+    for (const board of boards) expect(['10.0.0', '11.0.0']).toContain(board.active?.version);
+  });
+
+  it('refuses what cannot be meant, with a code and a way out', async () => {
+    const refused = async (body: object, status: number) =>
+      (await call<{ code: string }>('POST', '/rollouts', body, status)).code;
+    expect(await refused(spec('99.0.0'), 404)).toBe('RELEASE_UNKNOWN');
+    expect(await refused(spec('10.0.0', { waves: [{ name: 'a', size: { count: 1 } }] }), 422)).toBe('ROLLOUT_INVALID');
+    expect(await refused(spec('10.0.0', { selector: { tags: ['none'] } }), 409)).toBe('ROLLOUT_WITHOUT_DEVICES');
+    expect(await refused(spec('10.0.0', { colour: 'red' }), 400)).toBe('REQUEST_INVALID');
+    expect((await call<{ code: string }>('GET', '/rollouts/9999', undefined, 404)).code).toBe('ROLLOUT_UNKNOWN');
+    expect((await call<{ code: string }>('POST', '/rollouts/9999/pause', {}, 404)).code).toBe('ROLLOUT_UNKNOWN');
+  });
+});
+
+describe('vigie rollout', () => {
+  const vigie = (...args: string[]) =>
+    runCli('operator-cli.js', ['--server', server.httpUrl, 'rollout', ...args], { VIGIE_TOKEN: api.token ?? '' });
+
+  it('makes, watches and shows one', async () => {
+    const tried = await vigie('create', `${NAME}@12.0.0`, '--all', '--wave', '1', '100%', '--dry-run');
+    expect([tried.code, tried.stdout]).toEqual([0, expect.stringMatching(/canary +1 /)]);
+    const made = await vigie(
+      'create',
+      `${NAME}@12.0.0`,
+      '--all',
+      '--wave',
+      '1',
+      '100%',
+      '--soak',
+      '0',
+      '--start',
+      '--no-follow',
+      '--json',
+    );
+    expect(made.stderr).toBe('');
+    const { id } = JSON.parse(made.stdout) as { id: number };
+    const watched = await vigie('watch', String(id));
+    expect([watched.code, watched.stdout]).toEqual([0, expect.stringContaining('succeeded')]);
+    expect((await vigie('list')).stdout).toContain(`${NAME}@12.0.0`);
+    const gone = await vigie('pause', String(id));
+    expect([gone.code, gone.stderr]).toEqual([1, expect.stringContaining('ROLLOUT_STATE_FORBIDDEN')]);
+    const vague = await vigie('create', `${NAME}@12.0.0`);
+    expect([vague.code, vague.stderr]).toEqual([2, expect.stringContaining('SELECTOR_MISSING')]);
+  }, 60_000);
 });

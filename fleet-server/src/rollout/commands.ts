@@ -126,7 +126,7 @@ function approve(
     if (state !== 'paused' || progress.phase !== 'comparing' || progress.winner !== null)
       return refuse('no comparison waits for a winner');
     Object.assign(progress, { winner: command.winner, phase: 'promoting', wave: spec.waves.length });
-    Object.assign(progress, { openedAt: now, soakingSince: null, accepted: false, reason: null });
+    Object.assign(progress, { openedAt: now, soakingSince: null, silentSince: null, accepted: false, reason: null });
     const text = `${actor} chose release ${command.winner}; it goes to all boards`;
     return done('running', 'promoting', text, { promote: command.winner });
   }
@@ -147,7 +147,7 @@ function approve(
 function afresh(progress: Progress, now: Instant): void {
   progress.reason = null;
   if (progress.phase === 'soaking') {
-    Object.assign(progress, { phase: 'open', soakingSince: null });
+    Object.assign(progress, { phase: 'open', soakingSince: null, silentSince: null });
   }
   if (progress.phase === 'comparing') progress.comparingSince = now;
   if (progress.openedAt !== null) progress.openedAt = now;

@@ -41,6 +41,8 @@ export interface Progress {
   openedAt: Instant | null;
   /** Since when the boards of the wave have settled. */
   soakingSince: Instant | null;
+  /** Since when too many of its boards are offline after their success, at the end of the soak. */
+  silentSince: Instant | null;
   /** An operator has taken this wave as it is: its thresholds and gates count no more. */
   accepted: boolean;
   approvals: { wave: number; by: string; at: Instant }[];
@@ -67,6 +69,7 @@ export const NEW_PROGRESS: Progress = {
   wave: 0,
   openedAt: null,
   soakingSince: null,
+  silentSince: null,
   accepted: false,
   approvals: [],
   reason: null,

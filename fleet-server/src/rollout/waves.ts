@@ -67,7 +67,7 @@ export function join(draft: Draft): void {
 
 function openWave(draft: Draft, wave: number): void {
   const { progress, rollout } = draft;
-  Object.assign(progress, { wave, soakingSince: null, accepted: false });
+  Object.assign(progress, { wave, soakingSince: null, silentSince: null, accepted: false });
   const { approval, name } = ruleOf({ spec: rollout.spec, progress });
   const isWave = wave < rollout.spec.waves.length;
   if (isWave && approval !== 'none' && !progress.approvals.some((one) => one.wave === wave)) {
@@ -125,9 +125,10 @@ function judgeSoaking(draft: Draft): void {
   if (!progress.accepted) {
     const silence = judgeSilence(rule, figures);
     if (silence.kind !== 'settled') {
-      conclude(draft, silence, inputs);
+      if (isSilentForGood(draft)) conclude(draft, silence, inputs);
       return;
     }
+    progress.silentSince = null;
     if (rollout.spec.gates.length > 0 && figures.succeeded > 0) {
       if (input.figures === null) return;
       const gates = judgeGates(rollout.spec.gates, input.figures);
@@ -143,6 +144,12 @@ function judgeSoaking(draft: Draft): void {
   const name = progress.wave < rollout.spec.waves.length ? rule.name : 'winner';
   draft.decide('wave-passed', `wave "${name}" passed: ${text} (${apart})`, inputs);
   nextWave(draft);
+}
+
+/** After a start of the server or the broker all boards are away for a moment: they have time to come back. */
+function isSilentForGood({ progress, rollout, now }: Draft): boolean {
+  progress.silentSince ??= now;
+  return now - progress.silentSince >= rollout.spec.answerSeconds * 1000;
 }
 
 function conclude(draft: Draft, verdict: WaveVerdict, inputs: Record<string, unknown>): void {

@@ -22,6 +22,8 @@ import { UserService } from '../services/users.js';
 import type { Core, Feature } from './feature-wiring.js';
 
 const MINUTE_MS = 60_000;
+/** What happened is kept for so long; its readers are never that far behind. */
+const ACTIVITY_DAYS = 90;
 /** Between two signs of life of a stream, and two checks whether its token or login still counts. */
 const HEARTBEAT_MS = 15_000;
 
@@ -87,6 +89,7 @@ export function wireAccess({ config, database, tokens, activity, log, now }: Cor
           await sessionService.dropEnded();
           await tokenService.dropDead();
           await keys.dropExpired(now());
+          await activity.dropBefore(new Date(now().getTime() - ACTIVITY_DAYS * 24 * 60 * MINUTE_MS));
         },
       },
     ],
