@@ -2,7 +2,8 @@ import { resolve } from 'node:path';
 import type { BenchmarkResult } from '@vigie/protocol';
 import type { Command } from 'commander';
 import { count, positive } from './command-arguments.js';
-import { defaultProcesses, runFleetBenchmark } from './fleet/fleet-benchmark.js';
+import { runFleetBenchmark } from './fleet/fleet-benchmark.js';
+import { defaultProcesses } from './fleet/fleet-options.js';
 import { runRealFleet } from './fleet/real-fleet.js';
 import { progress } from './progress.js';
 

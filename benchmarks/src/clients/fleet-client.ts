@@ -96,9 +96,9 @@ export class FleetClient {
     return (await this.#request<{ items: FleetRelease[] }>('GET', '/api/v1/releases')).items;
   }
 
-  /** A single-use token for one board. */
-  async enrollmentToken(): Promise<string> {
-    return (await this.#request<{ token: string }>('POST', '/api/v1/enrollment-tokens', {})).token;
+  /** A token for one board, or for so many. */
+  async enrollmentToken(uses = 1): Promise<string> {
+    return (await this.#request<{ token: string }>('POST', '/api/v1/enrollment-tokens', { uses })).token;
   }
 
   /** Wants `name` at `version` on one device; returns the new generation. */
@@ -123,9 +123,17 @@ export class FleetClient {
     return new Map(assignments.map(({ deviceId, generation }) => [deviceId, generation]));
   }
 
-  /** Every device of the fleet. */
+  /** Every device of the fleet, page by page. */
   async devices(): Promise<FleetDevice[]> {
-    return (await this.#request<{ items: FleetDevice[] }>('GET', '/api/v1/devices')).items;
+    const devices: FleetDevice[] = [];
+    for (let cursor: string | null = ''; cursor !== null; ) {
+      const page: { items: FleetDevice[]; next: string | null } = await this.get(
+        `/devices?limit=1000${cursor === '' ? '' : `&cursor=${cursor}`}`,
+      );
+      devices.push(...page.items);
+      cursor = page.next;
+    }
+    return devices;
   }
 
   device(deviceId: string): Promise<FleetDevice> {

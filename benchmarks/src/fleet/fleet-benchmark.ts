@@ -1,17 +1,16 @@
 import { existsSync, readFileSync, writeFileSync } from 'node:fs';
-import { cpus } from 'node:os';
-import type { BenchmarkResult } from '@vigie/protocol';
 import { killHard } from '../chaos/processes.js';
-import type { FleetDevice } from '../clients/fleet-client.js';
 import { benchmarkResult } from '../measure/platform.js';
 import { type FleetServer, initialiseServer, startServer } from '../rig/fleet-server.js';
 import { fixedPorts } from '../rig/free-port.js';
 import { type PublishedRelease, publishDirectory } from '../rig/publish.js';
-import { inRepository, requireFiles, SERVER_CLI } from '../rig/repository.js';
+import { inRepository, MissingPieceError, requireFiles, SERVER_CLI } from '../rig/repository.js';
 import { Rig } from '../rig/rig.js';
 import { pause, waitFor } from '../rig/wait.js';
 import { freshnessMetrics, type Interval, intervalMetrics, seconds } from './fleet-figures.js';
+import type { FleetBenchmarkOptions, FleetBenchmarkOutcome, FleetState } from './fleet-options.js';
 import { FreshnessProbe, loopbackBytes, QueryProbe, UsageProbe } from './fleet-probes.js';
+import { questions, type RolloutView, referenceOf, wantedRollout } from './fleet-scenario.js';
 import { pinned } from './pinning.js';
 import { boardIds, enrollBoards } from './sim/enroll-boards.js';
 import { FleetPool, type PoolTally } from './sim/fleet-pool.js';
@@ -21,35 +20,11 @@ const FIRST_PACKAGE = inRepository('models/zoo/person-detector-fp32');
 const SECOND_PACKAGE = inRepository('models/zoo/person-detector-int8');
 /** Boards whose telemetry is looked for. */
 const WATCHED = 20;
-/** Devices in one assignment at the most. */
-const ASSIGNED_AT_ONCE = 5000;
-
-export interface FleetBenchmarkOptions {
-  devices: number;
-  /** Length of the steady state, s. */
-  steadySeconds: number;
-  /** Seconds between two telemetry messages of a board. */
-  telemetrySeconds: number;
-  /** Processes of simulated boards. */
-  processes: number;
-  /** Cores that the server may use; 0: all. */
-  serverCores: number;
-  /** SIGKILL the server, its broker with it, and measure how the fleet comes back. */
-  kill: boolean;
-  /** A folder that keeps the enrolled fleet for the next run; absent: a temporary one. */
-  directory?: string;
-  /** Folder for a CPU profile of the server. */
-  profile?: string;
-  /** Longest time for one phase, ms. */
-  timeoutMs: number;
-  onProgress(line: string): void;
-}
-
-export interface FleetBenchmarkOutcome {
-  result: BenchmarkResult;
-  /** What went wrong, in words; empty when nothing did. */
-  errors: string[];
-}
+/** Boards that one enrolment token lets in at the most. */
+const ENROLLED_BY_ONE = 10_000;
+/** The probes ask more often than people do, all from one address and with one token. */
+const SERVER_CONFIG =
+  'access: {requestsPerSecond: 10000, requestBurst: 10000, anonymousPerSecond: 10000, anonymousBurst: 10000}\n';
 
 /** Simulated boards against one embedded server: connect storm, steady state, a rollout to all, death and return of the server. */
 export async function runFleetBenchmark(options: FleetBenchmarkOptions): Promise<FleetBenchmarkOutcome> {
@@ -65,14 +40,6 @@ export async function runFleetBenchmark(options: FleetBenchmarkOptions): Promise
   }
 }
 
-/** What a fleet that is kept remembers beside the server's folder and the identities. */
-interface FleetState {
-  adminToken: string;
-  ports: number[];
-  /** Package digest of what every board was given last. */
-  lastDigest: string | null;
-}
-
 class FleetBenchmark {
   readonly #metrics: Record<string, number> = {};
   readonly #errors: string[] = [];
@@ -81,7 +48,7 @@ class FleetBenchmark {
   #server!: FleetServer;
   #state: FleetState = { adminToken: '', ports: [], lastDigest: null };
   #pool: FleetPool | null = null;
-  #tally: PoolTally | null = null;
+  #rollout: number | null = null;
 
   constructor(
     private readonly rig: Rig,
@@ -137,22 +104,37 @@ class FleetBenchmark {
     const { adminToken, ports: numbers } = this.#state;
     const [http, mqtt] = numbers;
     const ports = { http, mqtt };
+    const config = this.rig.path('server.yaml');
+    writeFileSync(config, SERVER_CONFIG);
     const node = profile === undefined ? [] : ['--cpu-prof', `--cpu-prof-dir=${profile}`];
     const launch = { prefix: pinned(serverCores), node, readyTimeoutMs: timeoutMs };
-    this.#server = await startServer(this.rig, this.rig.path('server'), adminToken, ports, [], launch);
+    this.#server = await startServer(
+      this.rig,
+      this.rig.path('server'),
+      adminToken,
+      ports,
+      ['--config', config],
+      launch,
+    );
   }
 
   async #enroll(): Promise<void> {
     const { devices, onProgress } = this.options;
     const present = (await readIdentities(this.#identitiesFile)) ?? [];
-    if (present.length >= devices) return;
+    if (present.length > devices)
+      throw new MissingPieceError(`the fleet in ${this.rig.directory} has ${present.length} boards; give --devices so`);
+    if (present.length === devices) return;
     const { client, httpsUrl } = this.#server;
     const authority = readFileSync(this.rig.path('server', 'pki', 'authority.pem'), 'utf8');
     const beganAt = performance.now();
     const missing = this.#ids.slice(present.length);
+    const tokens: string[] = [];
+    for (let left = missing.length; left > 0; left -= ENROLLED_BY_ONE)
+      tokens.push(await client.enrollmentToken(Math.min(left, ENROLLED_BY_ONE)));
+    const place = new Map(missing.map((id, index) => [id, index]));
     const added = await enrollBoards({
       ...{ httpsUrl, authority, deviceIds: missing },
-      token: () => client.enrollmentToken(),
+      token: async (id) => tokens[Math.floor((place.get(id) ?? 0) / ENROLLED_BY_ONE)],
       hardwareClass: () => 'generic-x64',
       onProgress: (done, total) => {
         if (done % 500 === 0 || done === total) onProgress(`${done} of ${total} boards enrolled`);
@@ -200,21 +182,22 @@ class FleetBenchmark {
 
   async #rollOut(release: PublishedRelease): Promise<void> {
     const { devices, onProgress, timeoutMs } = this.options;
+    const { client } = this.#server;
     this.#remember({ ...this.#state, lastDigest: release.digest });
     const interval = await this.#during(
       'rollout',
       async () => {
-        for (let at = 0; at < devices; at += ASSIGNED_AT_ONCE) {
-          const some = this.#ids.slice(at, at + ASSIGNED_AT_ONCE);
-          await this.#server.client.assignAll(some, release.name, release.version);
-        }
+        const { id } = await client.post<{ id: number }>('/rollouts?start=true', wantedRollout(release, devices));
+        this.#rollout = id;
         await waitFor(
-          'all boards to run the new release',
+          'the rollout to succeed',
           async () => {
-            const { running, unacknowledged } = await this.#look();
-            return running[release.digest] === devices && unacknowledged === 0;
+            const { state, reason } = await client.get<RolloutView>(`/rollouts/${id}`);
+            if (!['ready', 'running'].includes(state) && state !== 'succeeded')
+              throw new Error(`the rollout is ${state}: ${JSON.stringify(reason)}`);
+            return state === 'succeeded';
           },
-          { timeoutMs, everyMs: 500, guard: () => this.#server.process.assertRunning() },
+          { timeoutMs, everyMs: 1000, guard: () => this.#server.process.assertRunning() },
         );
       },
       true,
@@ -238,10 +221,16 @@ class FleetBenchmark {
   /** The server's own word on every device, and what the boards count. */
   async #conclude(release: PublishedRelease): Promise<void> {
     const { devices, timeoutMs } = this.options;
+    const running = encodeURIComponent(`${release.name}@${release.version}`);
     await waitFor(
-      'the server to know that every board runs the new release',
-      async () => (await this.#server.client.devices()).filter((device) => proven(device, release)).length === devices,
-      { timeoutMs, everyMs: 2000 },
+      'the server to have the proof of every board, and every board its acknowledgements',
+      async () => {
+        const { total } = await this.#server.client.get<{ total: number }>(
+          `/devices/counts?running=${running}&inSync=true&online=true`,
+        );
+        return total === devices && (await this.#look()).unacknowledged === 0;
+      },
+      { timeoutMs, everyMs: 1000 },
     ).catch((error: Error) => this.#errors.push(error.message));
     const { counters, signaturesPerBoard, hashesPerBoard, problems, problemCount } = await this.#look();
     for (const [name, count] of Object.entries(counters)) this.#metrics[`boards.${name}`] = count;
@@ -271,8 +260,7 @@ class FleetBenchmark {
 
   async #look(): Promise<PoolTally> {
     if (this.#pool === null) throw new Error('no boards were started');
-    this.#tally = await this.#pool.tally();
-    return this.#tally;
+    return this.#pool.tally();
   }
 
   /** Measures from outside while something goes on; `asking`: answers of the API too. */
@@ -283,7 +271,12 @@ class FleetBenchmark {
     const every = Math.max(1, Math.floor(this.#ids.length / WATCHED));
     const watched = this.#ids.filter((_, index) => index % every === 0).slice(0, WATCHED);
     const fresh = asking ? new FreshnessProbe(ask, watched).start(25) : null;
-    const queries = asking ? new QueryProbe(ask, this.#questions()).start(20) : null;
+    const queries = asking
+      ? new QueryProbe(
+          ask,
+          questions(this.#ids, () => this.#rollout),
+        ).start(20)
+      : null;
     const bytes = loopbackBytes();
     const beganAt = performance.now();
     try {
@@ -300,27 +293,4 @@ class FleetBenchmark {
     }
     return interval;
   }
-
-  #questions(): Record<string, () => string> {
-    const some = () => this.#ids[Math.floor(Math.random() * this.#ids.length)];
-    return {
-      devices: () => '/devices?limit=100',
-      device: () => `/devices/${some()}`,
-      releases: () => '/releases',
-      events: () => `/events?device=${some()}&limit=50`,
-    };
-  }
-}
-
-function referenceOf({ name, version, digest }: PublishedRelease): { name: string; version: string; digest: string } {
-  return { name, version, digest };
-}
-
-function proven({ reported }: FleetDevice, { digest }: PublishedRelease): boolean {
-  return reported?.phase === 'COMMITTED' && reported.active?.release.digest === digest && reported.active.framesRun > 0;
-}
-
-/** How many processes of boards the machine carries beside the server. */
-export function defaultProcesses(devices: number): number {
-  return Math.max(1, Math.min(Math.max(1, cpus().length - 2), Math.ceil(devices / 500)));
 }
