@@ -5,7 +5,7 @@ import { parse } from 'yaml';
 import { AccessConfig } from './config-access.js';
 import { DriftConfig, EnrollmentConfig, PresenceConfig, RetentionConfig } from './config-devices.js';
 import { GatesConfig } from './config-gates.js';
-import { RegistryConfig } from './config-registry.js';
+import { MlflowConfig, mlflowProblem, RegistryConfig } from './config-registry.js';
 import { NotificationConfig, notificationProblem } from './notification-config.js';
 import { cronProblem } from './rollout/schedule.js';
 
@@ -163,6 +163,7 @@ export const ServerConfig = Type.Object(
     ),
     access: AccessConfig,
     registry: RegistryConfig,
+    mlflow: Type.Optional(MlflowConfig),
     gates: GatesConfig,
     upload: Type.Object(
       {
@@ -220,6 +221,8 @@ export function parseConfig(document: unknown, origin: string): ServerConfig {
   if (notificationFault !== null) throw new ConfigError(`${origin}: ${notificationFault}`);
   checkDatabase(config, origin);
   checkObjects(config, origin);
+  const unclear = config.mlflow === undefined ? null : mlflowProblem(config.mlflow);
+  if (unclear !== null) throw new ConfigError(`${origin}: ${unclear}`);
   checkSchedules(config, origin);
   return config;
 }

@@ -9,11 +9,13 @@ import { createAdminToken, DataFolderError, initialise } from './data-folder-wir
 import { DatabaseError } from './database-error.js';
 import { BackupError } from './io/backup/backup-format.js';
 import { DataFolderLockedError } from './io/data-folder-lock.js';
+import { MoveError } from './io/database/move-database.js';
 import { AuthorityError } from './io/pki/authority.js';
 import { S3CredentialsError } from './io/s3-credentials.js';
 import { TufError } from './io/tuf/tuf-error.js';
 import { type ConfigOptions, loadConfig } from './load-config.js';
 import { startServer } from './main.js';
+import { addMigrateCommand } from './migrate-command.js';
 import { packageVersion } from './package-version.js';
 import { addTufCommands } from './tuf-command.js';
 import { openDatabase } from './wiring/database-wiring.js';
@@ -69,7 +71,7 @@ function explain(error: unknown): never {
     process.stderr.write(`vigie-server: ${error.message}\n`);
     process.exit(2);
   }
-  if (error instanceof DatabaseError) {
+  if (error instanceof DatabaseError || error instanceof MoveError) {
     process.stderr.write(`vigie-server: ${error.message}\n`);
     process.exit(1);
   }
@@ -161,4 +163,5 @@ program
 program.addCommand(brokerConfigCommand());
 addTufCommands(program);
 addBackupCommands(program, packageVersion());
+addMigrateCommand(program);
 program.parseAsync().catch(explain);

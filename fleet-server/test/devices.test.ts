@@ -1,4 +1,4 @@
-import { rm } from 'node:fs/promises';
+import { rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { RunningServer } from '@vigie/fleet-server/main';
 import {
@@ -17,6 +17,7 @@ import {
   Listener,
   newBoot,
   report,
+  runCli,
   start,
   until,
   zooPackage,
@@ -309,5 +310,34 @@ describe('coming and going', () => {
     board.client.stream.destroy();
     await until('its will', async () => !(await ids('online=true')).includes('roof-1'));
     expect((await ok('GET', '/devices/roof-1')).lastSeenAt).not.toBeNull();
+  });
+});
+
+describe('the command line', () => {
+  const vigie = async (...args: string[]) => {
+    const env = { VIGIE_SERVER: server.httpUrl, VIGIE_TOKEN: api.token ?? '' };
+    const { code, stdout, stderr } = await runCli('operator-cli.js', ['--json', ...args], env);
+    expect(code, stderr).toBe(0);
+    return JSON.parse(stdout) as Record<string, never>;
+  };
+
+  it('lists, counts, groups, configures, asks and lets in', async () => {
+    await vigie('device', 'set', 'roof-1', '--tags', 'roof', 'cli');
+    expect((await vigie('device', 'list', '--tag', 'roof', 'cli')).items).toHaveLength(1);
+    expect((await vigie('device', 'count')).total).toBeGreaterThanOrEqual(3);
+    const file = join(directory, 'group.json');
+    await writeFile(file, JSON.stringify({ selector: { tags: ['cli'] } }));
+    expect(await vigie('group', 'set', 'by-cli', file)).toMatchObject({ name: 'by-cli' });
+    await writeFile(file, JSON.stringify({ thresholds: { person: 0.5 } }));
+    expect(await vigie('device', 'configure', 'group:by-cli', file)).toMatchObject({ told: 1 });
+    expect(await vigie('device', 'configuration', 'group:by-cli')).toMatchObject({ version: 1 });
+    expect(await vigie('device', 'configure', 'group:by-cli', '--remove')).toMatchObject({ told: 1, version: 2 });
+    await vigie('group', 'remove', 'by-cli');
+    expect((await vigie('enrollment', 'create', '--uses', '3', '--approval')).token).toMatch(/^vge_/);
+    const [token] = (await vigie('enrollment', 'list')).items as unknown as { id: string }[];
+    await vigie('enrollment', 'revoke', token.id);
+    expect((await vigie('device', 'telemetry', 'roof-1')).items).toEqual([]);
+    expect((await vigie('device', 'drift')).items).toEqual([]);
+    expect((await vigie('event', 'list', '--label', 'person')).items).toEqual([]);
   });
 });

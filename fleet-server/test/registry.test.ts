@@ -86,6 +86,39 @@ describe('under the default policy', () => {
     api = new Api(server.httpUrl, api.token);
   });
 
+  it('any two releases are compared, with what was measured of them', async () => {
+    const label = ({ name, version }: { name: string; version: string }) => `${name}@${version}`;
+    const platform = { arch: 'arm64', cpu: 'Cortex-A76', cores: 4, node: 'v20', runtime: 'onnx', emulated: false };
+    for (const [one, fps] of [[fp32, 4.8] as const, [int8, 12.6] as const]) {
+      const { name, version, digest } = one;
+      const posted = await api.call('POST', '/api/v1/benchmarks', {
+        ...{ schema: 'vigie.benchmark/1', benchmark: 'run', at: new Date().toISOString(), samples: 300, platform },
+        ...{ release: { name, version, digest }, metrics: { fps } },
+      });
+      expect(posted.status, JSON.stringify(posted.body)).toBeLessThan(300);
+    }
+    const query = `a=${label(fp32)}&b=${label(int8)}`;
+    const { rows } = (await api.call('GET', `/api/v1/releases/compare?${query}`)).body as unknown as {
+      rows: { group: string; metric: string; a: number; b: number; better: string }[];
+    };
+    expect(rows.find(({ metric }) => metric === 'fps')).toMatchObject({
+      ...{ group: 'arm64, run', a: 4.8, b: 12.6, better: 'b' },
+    });
+    expect(rows.find(({ metric }) => metric === 'modelBytes')?.better).toBe('b');
+    expect(rows.some(({ group }) => group.startsWith('manifest'))).toBe(true);
+    const get = async (format: string) => {
+      const answer = await fetch(`${api.url}/api/v1/releases/compare?${query}&format=${format}`, {
+        headers: { authorization: `Bearer ${api.token}` },
+      });
+      return `${answer.headers.get('content-type')}\n${await answer.text()}`;
+    };
+    expect(await get('csv')).toMatch(/^text\/csv; charset=utf-8; header=present\ngroup,metric,unit,/);
+    expect(await get('csv')).toContain('"arm64, run",fps,FPS,4.8,12.6,');
+    expect(await get('markdown')).toContain('| fps (FPS) | 4.8 | 12.6 |');
+    const unknown = await api.call('GET', `/api/v1/releases/compare?a=${label(fp32)}&b=nobody@1.0.0`);
+    expect([unknown.status, unknown.body.code]).toEqual([404, 'RELEASE_UNKNOWN']);
+  });
+
   it('a champion is chosen, compared with the one before, and falls back when it is withdrawn', async () => {
     const versions = ['5.0.0', '5.0.1'];
     for (const version of versions) {

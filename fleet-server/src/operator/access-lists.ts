@@ -4,9 +4,10 @@ import type { ApiClient } from './api-client.js';
 export async function allPages<T>(client: ApiClient, path: string, query: URLSearchParams, most: number): Promise<T[]> {
   const items: T[] = [];
   for (let cursor: string | null = ''; cursor !== null && items.length < most; ) {
-    const page: { items: T[]; next: string | null } = await client.get(
-      `${path}?${new URLSearchParams({ ...Object.fromEntries(query), ...(cursor === '' ? {} : { cursor }) })}`,
-    );
+    // A parameter may stand there more than once.
+    const asked = new URLSearchParams(query);
+    if (cursor !== '') asked.set('cursor', cursor);
+    const page: { items: T[]; next: string | null } = await client.get(`${path}?${asked}`);
     items.push(...page.items);
     cursor = page.next;
   }

@@ -3,7 +3,9 @@ import { describe, expect, it } from 'vitest';
 import { type ComparableRelease, compareReleases, figuresOf } from './comparison.js';
 import { comparisonCsv, comparisonMarkdown, csvCell, markdownCell } from './comparison-report.js';
 
-const result = (changes: Partial<BenchmarkResult> & { platform?: Partial<BenchmarkResult['platform']> } = {}) =>
+const result = (
+  changes: Partial<Omit<BenchmarkResult, 'platform'>> & { platform?: Partial<BenchmarkResult['platform']> } = {},
+) =>
   ({
     ...{ schema: 'vigie.benchmark/1', benchmark: 'run', at: '2026-11-21T07:00:00.000Z', release: null, samples: 300 },
     metrics: { 'latencyMs.p95': 80, fps: 12 },

@@ -54,6 +54,7 @@ export const PROBLEMS = {
   REGISTRY_FULL: [409, 'The registry is full'],
   UPLOAD_TOO_LARGE: [413, 'The package is too large'],
   BODY_TOO_LARGE: [413, 'The body is too large'],
+  MLFLOW_NOT_CONFIGURED: [409, 'No MLflow server is configured'],
   UPLOAD_UNKNOWN: [404, 'There is no such upload'],
   UPLOAD_ELSEWHERE: [409, 'Another replica holds the upload'],
   UPLOAD_OFFSET_WRONG: [409, 'The offset is not where the bytes end'],

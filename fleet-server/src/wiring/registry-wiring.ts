@@ -6,6 +6,7 @@ import { packageSandbox } from '../io/package-sandbox.js';
 import { UploadFolder } from '../io/upload-folder.js';
 import { RELEASE_POLICIES } from '../registry/release-state.js';
 import { comparisonRoutes } from '../routes/comparison-routes.js';
+import { mlflowRoutes } from '../routes/mlflow-routes.js';
 import { promotionRoutes } from '../routes/promotion-routes.js';
 import { releaseRoutes } from '../routes/release-routes.js';
 import { storageRoutes } from '../routes/storage-routes.js';
@@ -15,8 +16,9 @@ import { ReleaseComparison } from '../services/release-comparison.js';
 import { ReleaseIntake } from '../services/release-intake.js';
 import { ReleaseLife } from '../services/release-life.js';
 import { ReleasePromotions } from '../services/release-promotions.js';
-import { type FetchPackage, ReleaseUploads } from '../services/release-uploads.js';
+import { ReleaseUploads } from '../services/release-uploads.js';
 import type { Core, Feature } from './feature-wiring.js';
+import { wireMlflow } from './mlflow-wiring.js';
 
 /** Uploads that nobody continues are looked for so often. */
 const SWEEP_MS = 60_000;
@@ -51,7 +53,8 @@ export async function wireRegistry(core: Core): Promise<RegistryFeature> {
   const limits = { maxBytes, maxOpen, expiryMs: expiryHours * 3_600_000 };
   const arriving = new UploadRepository(database);
   const files = await UploadFolder.open(parts(config.data.directory).uploads);
-  const uploads = new ReleaseUploads(arriving, files, intake, noMlflow, limits, log, now);
+  const mlflow = wireMlflow(core);
+  const uploads = new ReleaseUploads(arriving, files, intake, mlflow.fetch, limits, log, now);
   await uploads.resume();
   const sweeping = setInterval(() => {
     uploads.sweep().catch((error: Error) => log.error({ err: error }, 'uploads could not be swept'));
@@ -70,16 +73,16 @@ export async function wireRegistry(core: Core): Promise<RegistryFeature> {
       promotionRoutes(app, promotions, decisions);
       uploadRoutes(app, uploads, arriving);
       storageRoutes(app, collector);
+      mlflowRoutes(app, uploads, config.mlflow !== undefined);
     },
-    duties: [{ name: 'garbage', everyMs: COLLECT_MS, run: async () => void (await collector.collect()) }],
+    health: mlflow.health,
+    duties: [
+      ...mlflow.duties,
+      { name: 'garbage', everyMs: COLLECT_MS, run: async () => void (await collector.collect()) },
+    ],
     close: async () => {
       clearInterval(sweeping);
       await uploads.close();
     },
   };
 }
-
-const noMlflow: FetchPackage = async () => ({
-  ok: false,
-  failure: { code: 'MLFLOW_NOT_CONFIGURED', detail: 'no MLflow server is known; set mlflow.url in the configuration' },
-});

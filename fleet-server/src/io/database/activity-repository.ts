@@ -1,6 +1,7 @@
 import { and, asc, desc, eq, gt, inArray, lt, sql } from 'drizzle-orm';
 import type { ActivityKind } from '../../services/activity-kinds.js';
 import type { Database, Query } from './database.js';
+import { rawQuery } from './raw-query.js';
 import { activity, activityCursors } from './schema/activity.js';
 
 export interface ActivityEntry {
@@ -39,6 +40,39 @@ export class ActivityRepository {
       .where(and(gt(activity.id, afterId), kinds === undefined ? undefined : inArray(activity.kind, [...kinds])))
       .orderBy(asc(activity.id))
       .limit(limit);
+  }
+
+  /**
+   * Like `after`, for readers that must miss nothing: ids are given out before their transactions commit, and without waiting
+   * for writers under way an entry could appear below a cursor that has moved on. Holds writers up for a moment. `newest`: no
+   * entry can appear at or below it any more.
+   */
+  async settledAfter(
+    afterId: number,
+    limit: number,
+    kinds: readonly ActivityKind[],
+  ): Promise<{ rows: ActivityRow[]; newest: number }> {
+    const named = sql.join(
+      kinds.map((kind) => sql`${kind}`),
+      sql`, `,
+    );
+    const [, [{ newest }], rows] = await this.#database.transaction([
+      rawQuery(this.#database, sql`lock table activity in share mode`),
+      rawQuery(this.#database, sql`select coalesce(max(id), 0) as newest from activity`),
+      rawQuery(
+        this.#database,
+        sql`select id, at, kind, subject, actor, body from activity
+          where id > ${afterId} and kind in (${named}) order by id limit ${limit}`,
+      ),
+    ]);
+    return {
+      newest: Number(newest),
+      rows: rows.map((row) => ({
+        ...(row as unknown as ActivityRow),
+        id: Number(row.id),
+        at: new Date(String(row.at)),
+      })),
+    };
   }
 
   /** Newest first, below `belowId`. */

@@ -85,17 +85,54 @@ export class PostgresDatabase implements Database {
   }
 
   async transaction(queries: readonly Query[]): Promise<Record<string, unknown>[][]> {
-    return this.#run(async (client, progress) => {
+    return this.#run(async (client) => {
       const results: Record<string, unknown>[][] = [];
       await client.query('begin');
       for (const one of queries) {
         const { sql, params } = one.toSQL();
         results.push((await query(client, sql, params, false)) as Record<string, unknown>[]);
       }
-      progress.outcomeUnknown = true;
       await client.query('commit');
       return results;
     });
+  }
+
+  /**
+   * Runs work of any length on one connection in one transaction: all of it or nothing. Its lists of queries do not stand for
+   * themselves. Throws what the work throws, and DatabaseError.
+   */
+  async inOneTransaction<T>(work: (database: Database) => Promise<T>): Promise<T> {
+    const client = await this.#pool.connect().catch((cause: unknown) => {
+      throw failureOf(cause).error;
+    });
+    const run = (text: string, params: unknown[] = [], arrays = false) =>
+      query(client, text, params, arrays).catch((cause: unknown) => {
+        throw failureOf(cause).error;
+      });
+    const inside: Database = {
+      engine: 'postgres',
+      drizzle: drizzle(async (sql, params, method) => ({ rows: await run(sql, params, method === 'all') })),
+      transaction: async (queries) => {
+        const results: Record<string, unknown>[][] = [];
+        for (const one of queries) {
+          const { sql, params } = one.toSQL();
+          results.push((await run(sql, params)) as Record<string, unknown>[]);
+        }
+        return results;
+      },
+      close: async () => undefined,
+    };
+    try {
+      await run('begin');
+      await run('set local statement_timeout = 0');
+      await run('set local idle_in_transaction_session_timeout = 0');
+      const result = await work(inside);
+      await run('commit');
+      return result;
+    } finally {
+      // An open transaction ends with its connection.
+      client.release(true);
+    }
   }
 
   async close(): Promise<void> {
@@ -110,14 +147,13 @@ export class PostgresDatabase implements Database {
   }
 
   /** Runs on a connection of its own; again where it was rolled back for certain and others were the reason. */
-  async #run<T>(work: (client: pg.PoolClient, progress: { outcomeUnknown: boolean }) => Promise<T>): Promise<T> {
+  async #run<T>(work: (client: pg.PoolClient) => Promise<T>): Promise<T> {
     for (let attempt = 1; ; attempt += 1) {
       const client = await this.#pool.connect().catch((cause: unknown) => {
         throw failureOf(cause).error;
       });
-      const progress = { outcomeUnknown: false };
       try {
-        const result = await work(client, progress);
+        const result = await work(client);
         client.release();
         return result;
       } catch (cause) {
