@@ -31,6 +31,7 @@ export class TestBoard {
   #boot = newBoot();
   #sequence = 0;
   #newest = 0;
+  #fresh = true;
 
   private constructor(readonly enrolled: EnrollResponse) {}
 
@@ -50,6 +51,7 @@ export class TestBoard {
   async connect(url = this.enrolled.mqtt.url): Promise<void> {
     this.#boot = newBoot();
     this.#sequence = 0;
+    this.#fresh = true;
     const will = { topic: this.#topic('presence'), ...presence(this.#boot, false) };
     this.#listener = await Listener.device(
       { ...this.enrolled, mqtt: { url } },
@@ -95,7 +97,9 @@ export class TestBoard {
     const desired = JSON.parse(opened.payload.toString()) as Desired;
     const all = this.told.get(desired.generation) ?? new Set();
     this.told.set(desired.generation, all.add(opened.payload.toString()));
-    if (desired.generation <= this.#newest) return;
+    // After a start it answers once more what it may not have been able to say before.
+    if (desired.generation < this.#newest || (desired.generation === this.#newest && !this.#fresh)) return;
+    this.#fresh = false;
     this.#newest = desired.generation;
     await this.#answer(desired);
   }
