@@ -13,6 +13,7 @@ interface FleetOptions {
   steady: number;
   telemetry: number;
   processes?: number;
+  starts: number;
   serverCores: number;
   keep?: string;
   profile?: string;
@@ -41,6 +42,7 @@ export function fleetCommand(
     .option('--steady <seconds>', 'length of the steady state', positive, 60)
     .option('--telemetry <seconds>', 'time between two telemetry messages of a board', positive, 10)
     .option('--processes <n>', 'processes of simulated boards (default: by their number and the cores)', count)
+    .option('--starts <n>', 'boards that are switched on in a second; 0: all in one moment', count, 1000)
     .option('--server-cores <n>', 'cores that the server may use, by taskset; 0: all', count, 2)
     .option('--keep <dir>', 'keep the enrolled fleet in this folder, and take up the one that is there')
     .option('--profile <dir>', 'write a CPU profile of the server into this folder')
@@ -65,6 +67,7 @@ export function fleetCommand(
       steadySeconds: options.steady,
       telemetrySeconds: options.telemetry,
       processes: Math.max(1, options.processes ?? defaultProcesses(devices)),
+      startsPerSecond: options.starts,
       serverCores: options.serverCores,
       kill: options.kill,
       directory: options.keep,

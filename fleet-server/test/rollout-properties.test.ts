@@ -86,7 +86,8 @@ function specOf({ errorCount, soakSeconds, canary, minReachedShare, approval, su
 }
 
 const fleets = { natures: fc.array(nature, { minLength: 1, maxLength: 24 }), wishes: request, seed: fc.integer() };
-const RUNS = { numRuns: 60 };
+/** A quick look each time, a long one in the full suite. */
+const RUNS = { numRuns: process.env.VIGIE_FULL ? 200 : 20 };
 
 function fleetOf({ natures, wishes, seed }: { natures: Nature[]; wishes: Wishes; seed: number }): SimulatedFleet {
   const fleet = new SimulatedFleet(specOf(wishes), natures, seededRandom(seed), TICK_SECONDS * 1000);
@@ -172,7 +173,7 @@ describe('whatever boards, lines and operators do', { timeout: 180_000 }, () => 
           expect(step(structuredClone(before), structuredClone(input))).toEqual(made);
         }
       }),
-      { numRuns: 30 },
+      { numRuns: 15 },
     );
   });
 });

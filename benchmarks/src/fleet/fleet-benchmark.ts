@@ -147,7 +147,7 @@ class FleetBenchmark {
   }
 
   async #connectStorm(first: PublishedRelease): Promise<void> {
-    const { devices, processes, telemetrySeconds, onProgress } = this.options;
+    const { devices, processes, startsPerSecond, telemetrySeconds, onProgress } = this.options;
     const beganAt = performance.now();
     const interval = await this.#during('connect', async () => {
       this.#pool = await FleetPool.start({
@@ -155,6 +155,7 @@ class FleetBenchmark {
         boards: devices,
         processes,
         fleet: {
+          ...(startsPerSecond > 0 && { startsPerSecond }),
           timing: { telemetryMs: telemetrySeconds * 1000, metadataSpreadMs: Math.max(3000, devices * 4) },
           model: { release: referenceOf(first), precision: first.precision === 'int8' ? 'int8' : 'fp32' },
         },

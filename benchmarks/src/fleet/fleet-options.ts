@@ -9,6 +9,8 @@ export interface FleetBenchmarkOptions {
   telemetrySeconds: number;
   /** Processes of simulated boards. */
   processes: number;
+  /** Boards that are switched on in a second; 0: all in one moment. */
+  startsPerSecond: number;
   /** Cores that the server may use; 0: all. */
   serverCores: number;
   /** SIGKILL the server, its broker with it, and measure how the fleet comes back. */
