@@ -48,6 +48,12 @@ describe('the API', () => {
     }
   });
 
+  it('answers 401 however the address is spelled', async () => {
+    const stranger = new Api(server.httpUrl, null);
+    for (const path of ['/%61pi/v1/devices', '/ap%69/v1/releases', '/api/v%31/devices', '/api/v1/%64evices/board-1'])
+      expect([path, (await stranger.call('GET', path)).status]).toEqual([path, 401]);
+  });
+
   it('answers bad requests with a code and never with a stack', async () => {
     const cases: [string, string, unknown, number, string][] = [
       ['GET', '/api/v1/devices/a%20b', undefined, 400, 'REQUEST_INVALID'],

@@ -116,7 +116,8 @@ export async function createHttpServer(options: HttpServerOptions): Promise<Fast
       return sendProblem(reply, 'TLS_REQUIRED', 'this is answered over TLS only: use the https address of the server');
     }
     if (device !== undefined) return admitDevice(options.tls as TlsOptions, request, reply, device === 'expired');
-    if (!request.url.startsWith('/api/') || open === true) return;
+    // By the route that will answer, not by the spelling of the address: `/%61pi/` is `/api/`, too.
+    if (!(request.routeOptions.url ?? request.url).startsWith('/api/') || open === true) return;
     const token = /^Bearer ([\w-]{16,200})$/i.exec(request.headers.authorization ?? '')?.[1];
     if (token === undefined || (await options.operator(token)) === null) {
       return sendProblem(reply, 'UNAUTHORIZED', 'send an operator\'s token as "Authorization: Bearer TOKEN"');
