@@ -11,6 +11,7 @@ import { MqttSender } from '../io/mqtt-sender.js';
 import { SecretKeyFile } from '../io/secret-key-file.js';
 import { SmtpSender } from '../io/smtp-sender.js';
 import { TargetGuard } from '../io/target-guard.js';
+import { LIFETIME_MS } from '../io/tuf/bodies.js';
 import { webhookSender } from '../io/webhook-sender.js';
 import type { SignedMetadata } from '../ports.js';
 import { alertRoutes } from '../routes/alert-routes.js';
@@ -112,8 +113,11 @@ async function trustFacts({ tuf, config }: Core): Promise<TrustFact[]> {
   for (const one of tuf.metadata()) if (one.version >= (newest.get(one.role)?.version ?? 0)) newest.set(one.role, one);
   const roles = [...newest.values()].map(({ role, bytes }) => {
     const { signed } = JSON.parse(bytes.toString()) as { signed: { expires: string } };
-    return { name: `tuf/${role}`, endsAt: new Date(signed.expires) };
+    return { name: `tuf/${role}`, endsAt: new Date(signed.expires), lifetimeMs: LIFETIME_MS[role] };
   });
   const authority = await readFile(join(parts(config.data.directory).pki, 'authority.pem'), 'utf8');
-  return [...roles, { name: 'pki/authority', endsAt: new Date(new X509Certificate(authority).validTo) }];
+  return [
+    ...roles,
+    { name: 'pki/authority', endsAt: new Date(new X509Certificate(authority).validTo), lifetimeMs: null },
+  ];
 }
