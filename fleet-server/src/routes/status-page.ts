@@ -1,5 +1,5 @@
-import { createHash } from 'node:crypto';
 import type { FastifyInstance } from 'fastify';
+import { pagePolicy } from './page-policy.js';
 
 /** A small page until the dashboard is built: one document, no request beyond the API, nothing inline but what its hashes allow. */
 const STYLE = `
@@ -91,17 +91,7 @@ const PAGE = `<!doctype html>
 </main><script>${SCRIPT}</script></body></html>
 `;
 
-const hash = (text: string) => `'sha256-${createHash('sha256').update(text).digest('base64')}'`;
-const POLICY = [
-  "default-src 'none'",
-  `style-src ${hash(STYLE)}`,
-  `script-src ${hash(SCRIPT)}`,
-  "connect-src 'self'",
-  'img-src data:',
-  "form-action 'none'",
-  "base-uri 'none'",
-  "frame-ancestors 'none'",
-].join('; ');
+const POLICY = pagePolicy(STYLE, SCRIPT);
 
 export function registerStatusPage(app: FastifyInstance): void {
   app.get('/', { schema: { summary: 'Status page' } }, async (_request, reply) =>
