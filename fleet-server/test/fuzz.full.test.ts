@@ -10,7 +10,7 @@ describe('tens of thousands of requests by schema, good and broken', () => {
     const requests = Number(process.env.VIGIE_FUZZ_REQUESTS ?? 20_000);
     const seed = Number(process.env.VIGIE_FUZZ_SEED ?? 2026);
     const counts = await fuzz(requests, seed);
-    console.log(`${requests} requests of seed ${seed}: ${JSON.stringify(counts)}`);
+    process.stdout.write(`${requests} requests of seed ${seed}: ${JSON.stringify(counts)}\n`);
     expect(counts[200]).toBeGreaterThan(requests / 100);
   }, 3_600_000);
 });

@@ -172,6 +172,6 @@ function details(one: DeviceView): [string, string][] {
     ['error', reported?.error ? `${reported.error.code}: ${reported.error.message}` : '-'],
     ['state', state(one)],
     ['fps', telemetry ? telemetry.fps.toFixed(1) : '-'],
-    ['latency', total ? `p50 ${total.p50} ms, p95 ${total.p95} ms` : '-'],
+    ['latency', total ? `p50 ${total.p50.toFixed(1)} ms, p95 ${total.p95.toFixed(1)} ms` : '-'],
   ];
 }

@@ -1,5 +1,5 @@
 import type { BenchmarkResult, Evidence, EvidenceSource } from '@vigie/protocol';
-import { and, desc, eq, lt, type SQL, sql } from 'drizzle-orm';
+import { and, desc, eq, getTableColumns, lt, type SQL, sql } from 'drizzle-orm';
 import type { Database } from './database.js';
 import { releases } from './schema/foundation.js';
 import { benchmarkResults } from './schema/gates.js';
@@ -110,40 +110,8 @@ export class BenchmarkRepository {
   }
 
   #list(where: SQL | undefined, limit: number) {
-    const {
-      id,
-      hash,
-      releaseId,
-      source,
-      deviceId,
-      actor,
-      at,
-      receivedAt,
-      benchmark,
-      arch,
-      hardwareClass,
-      emulated,
-      body,
-    } = benchmarkResults;
     return this.#database.drizzle
-      .select({
-        ...{
-          id,
-          hash,
-          releaseId,
-          source,
-          deviceId,
-          actor,
-          at,
-          receivedAt,
-          benchmark,
-          arch,
-          hardwareClass,
-          emulated,
-          body,
-        },
-        ...{ name: releases.name, version: releases.version },
-      })
+      .select({ ...getTableColumns(benchmarkResults), name: releases.name, version: releases.version })
       .from(benchmarkResults)
       .innerJoin(releases, eq(releases.id, benchmarkResults.releaseId))
       .where(where)
