@@ -52,7 +52,9 @@ const emulators =
     ? ['qemu-x86_64-static', 'qemu-aarch64-static', '/usr/aarch64-linux-gnu/lib/libstdc++.so.6']
     : [];
 const POSTGRES = '/usr/lib/postgresql/15/bin/postgres';
-const programs = full ? ['ffmpeg', 'mosquitto', 'mosquitto_sub', 'chromium', POSTGRES, ...emulators] : ['ffmpeg'];
+const programs = full
+  ? ['ffmpeg', 'mosquitto', 'mosquitto_sub', 'nats-server', 'chromium', POSTGRES, ...emulators]
+  : ['ffmpeg'];
 await orFail(() => setUp({ programs }));
 
 const runs = [await runVitest('', args)];

@@ -2,6 +2,7 @@ import { mkdir, readFile } from 'node:fs/promises';
 import { hostname } from 'node:os';
 import { join, resolve } from 'node:path';
 import { Command, InvalidArgumentError } from 'commander';
+import { natsConfigCommand } from './broker-config-nats-command.js';
 import { writeAtomic } from './io/atomic-file.js';
 import { MOSQUITTO_FILES as FILES, mosquittoAcl, mosquittoConfig } from './io/mosquitto-config.js';
 import { Authority } from './io/pki/authority.js';
@@ -25,9 +26,16 @@ const DAYS = 397;
 const SERVER = 'vigie-server';
 const NAME = /^[A-Za-z0-9:][A-Za-z0-9.:_-]{0,252}$/;
 
-/** `vigie-server broker-config`: everything that a Mosquitto needs to take this fleet's boards. */
+/** `vigie-server broker-config [mosquitto|nats]`: everything that an external broker needs to take this fleet's boards. */
 export function brokerConfigCommand(): Command {
   return new Command('broker-config')
+    .description('write what an external broker needs for this fleet; Mosquitto when no other is named')
+    .addCommand(mosquittoCommand(), { isDefault: true })
+    .addCommand(natsConfigCommand());
+}
+
+function mosquittoCommand(): Command {
+  return new Command('mosquitto')
     .description('write the configuration, access list and certificates of an external Mosquitto for this fleet')
     .requiredOption('--out <dir>', 'folder to write; private keys in it are readable by their owner only')
     .option('--data <dir>', 'data folder of the server', 'vigie-data')

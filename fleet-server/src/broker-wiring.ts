@@ -62,7 +62,7 @@ export async function openBroker(
       close: () => aedes.close(),
     };
   }
-  const { url, clientId } = mqtt.broker;
+  const { url, alternatives, clientId } = mqtt.broker;
   const credentials = await clientCredentials(mqtt.broker, pki.authority, now());
   let client: MqttBrokerClient | null = null;
   return {
@@ -78,7 +78,7 @@ export async function openBroker(
       const { onMessage, onConnect, republish } = duties;
       const connections = replica === null ? clientId : `${clientId}-${replica}`;
       client = MqttBrokerClient.start({
-        ...{ url, clientId: connections, credentials, onMessage, onConnect, republish, log },
+        ...{ urls: [url, ...alternatives], clientId: connections, credentials, onMessage, onConnect, republish, log },
       });
       return { plain: 0, secure: 0 };
     },

@@ -80,8 +80,13 @@ describe('parseConfig', () => {
   it('takes an external broker by TLS, and wants to know how boards reach it', () => {
     const broker = { url: 'mqtts://broker.example:8884' };
     const mqtts = { publicUrl: 'mqtts://broker.example:8883' };
-    expect(parseConfig({ mqtt: { broker }, mqtts }, 'x').mqtt.broker).toEqual({ ...broker, clientId: 'vigie-server' });
+    expect(parseConfig({ mqtt: { broker }, mqtts }, 'x').mqtt.broker).toEqual({
+      ...broker,
+      ...{ alternatives: [], clientId: 'vigie-server' },
+    });
     const refused = (document: unknown) => expect(() => parseConfig(document, 'x'));
+    const plain = { ...broker, alternatives: ['mqtt://other.example'] };
+    refused({ mqtt: { broker: plain }, mqtts }).toThrow(/^x: mqtt\.broker\.alternatives\[0\]: .*without TLS/);
     refused({ mqtt: { broker } }).toThrow(/^x: mqtts\.publicUrl: is missing/);
     refused({ mqtt: { broker: { url: 'mqtt://broker.example' } }, mqtts }).toThrow(/without TLS; use mqtts/);
     refused({ mqtt: { broker: { ...broker, certFile: 'a.pem' } }, mqtts }).toThrow(/belong together/);

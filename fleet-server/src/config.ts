@@ -21,13 +21,16 @@ const Whole = (value: number, minimum: number, maximum: number, description: str
 
 const File = (description: string) => Type.Optional(Type.String({ minLength: 1, maxLength: 4000, description }));
 const PemFile = (description: string) => Type.Optional(Type.String({ minLength: 1, maxLength: 4000, description }));
-/** docs/mosquitto.md */
+const BrokerUrl = (description: string) =>
+  Type.String({ pattern: '^mqtts?://[^\\s/@]+$', maxLength: 500, description });
+/** docs/mosquitto.md, docs/nats.md */
 const ExternalBroker = Type.Object(
   {
-    url: Type.String({
-      pattern: '^mqtts?://[^\\s/@]+$',
-      maxLength: 500,
-      description: 'an MQTT 3.1.1 broker as this server reaches it, such as mqtts://broker.example:8884',
+    url: BrokerUrl('an MQTT 3.1.1 broker as this server reaches it, such as mqtts://broker.example:8884'),
+    alternatives: Type.Array(BrokerUrl('another node of the same cluster'), {
+      default: [],
+      maxItems: 8,
+      description: 'tried in turn while the one before does not answer; TLS as with `url`',
     }),
     clientId: Type.String({
       default: 'vigie-server',
@@ -255,10 +258,14 @@ function checkObjects({ objects: { url, endpoint } }: ServerConfig, origin: stri
 
 function checkExternalBroker({ mqtt: { broker }, mqtts }: ServerConfig, origin: string): void {
   if (broker === undefined) return;
-  const { url, certFile, keyFile } = broker;
-  const { protocol, hostname } = new URL(url);
-  if (protocol === 'mqtt:' && !isLoopback(hostname.replace(/^\[|\]$/g, ''))) {
-    throw new ConfigError(`${origin}: mqtt.broker.url: "${url}" is beyond loopback and without TLS; use mqtts://`);
+  const { url, alternatives, certFile, keyFile } = broker;
+  for (const [index, one] of [url, ...alternatives].entries()) {
+    const field = `${origin}: mqtt.broker.${index === 0 ? 'url' : `alternatives[${index - 1}]`}`;
+    const { protocol, hostname } = new URL(one);
+    if (protocol === 'mqtt:' && !isLoopback(hostname.replace(/^\[|\]$/g, '')))
+      throw new ConfigError(`${field}: "${one}" is beyond loopback and without TLS; use mqtts://`);
+    if (protocol !== new URL(url).protocol)
+      throw new ConfigError(`${field}: "${one}" is not like mqtt.broker.url; all with TLS (mqtts://) or none`);
   }
   if ((certFile === undefined) !== (keyFile === undefined)) {
     throw new ConfigError(`${origin}: mqtt.broker: certFile and keyFile belong together; name both or neither`);

@@ -15,6 +15,7 @@ const DEBIAN_PACKAGE = {
   ffmpeg: 'ffmpeg',
   mosquitto_sub: 'mosquitto-clients',
   mosquitto: 'mosquitto',
+  'nats-server': 'nats-server',
   '/usr/lib/postgresql/15/bin/postgres': 'postgresql-15',
   chromium: 'chromium',
   'qemu-aarch64-static': 'qemu-user-static',

@@ -7,6 +7,8 @@ import {
   MAX_MESSAGE_BYTES,
   type MessageKind,
   type MessageOf,
+  ROOT,
+  TUF_INDEX_TOPIC,
 } from '@vigie/protocol';
 import { connect, type MqttClient } from 'mqtt';
 import type { Link } from '../ports.js';
@@ -219,7 +221,8 @@ export class MqttLink implements Link {
     this.toSubscribe.clear();
     if (gone.length > 0) client.unsubscribe(gone, () => {});
     if (wanted.length === 0) return;
-    client.subscribe(wanted, { qos: 1 }, (_error, _granted, packet) => {
+    const topics = Object.fromEntries(wanted.map((topic) => [topic, { qos: subscriptionQos(topic) }]));
+    client.subscribe(topics, (_error, _granted, packet) => {
       // Without an answer the connection broke: the next one subscribes to everything anyway.
       const codes = packet?.granted as number[] | undefined;
       if (codes === undefined) return;
@@ -253,6 +256,15 @@ export class MqttLink implements Link {
     const full = Math.min(longest, first * 2 ** Math.min(attempt, 16));
     return Math.round(full / 2) + randomInt(Math.max(1, Math.round(full / 2)));
   }
+}
+
+/**
+ * What is retained and read once is asked for by QoS 0: with a clean session it is not sent again on the next connection
+ * either way, and brokers pay for QoS 1 (each such subscription is a replicated consumer in a NATS cluster).
+ */
+function subscriptionQos(topic: string): 0 | 1 {
+  const once = topic.startsWith(`${ROOT}/chunks/`) || (topic.startsWith(`${ROOT}/tuf/`) && topic !== TUF_INDEX_TOPIC);
+  return once ? 0 : 1;
 }
 
 function bytesOf(stream: Partial<Socket> | null): number {

@@ -36,7 +36,7 @@ afterEach(async () => {
 
 function start(options: Partial<MqttBrokerClientOptions>): MqttBrokerClient {
   client = MqttBrokerClient.start({
-    ...{ url, clientId: 'vigie-server', credentials: null, log: pino({ level: 'silent' }) },
+    ...{ urls: [url], clientId: 'vigie-server', credentials: null, log: pino({ level: 'silent' }) },
     onMessage: async () => {},
     onConnect: async () => {},
     republish: async () => {},
@@ -167,4 +167,34 @@ it('takes the next messages while one is being stored, and acknowledges them in 
   expect(acknowledged.filter((one) => names.includes(one))).toEqual([]);
   for (const resolve of storing.values()) resolve();
   await vi.waitFor(() => expect(acknowledged.filter((one) => names.includes(one))).toEqual(names));
+});
+
+it('asks again for a subscription that the broker refused', async () => {
+  const asked: string[] = [];
+  // Null is how aedes says 128.
+  aedes.authorizeSubscribe = (_client, subscription, done) => {
+    asked.push(subscription.topic);
+    done(null, asked.filter((topic) => topic === subscription.topic).length === 1 ? null : subscription);
+  };
+  const taken: string[] = [];
+  start({ onMessage: async (deviceId, _topic, payload) => void taken.push(`${deviceId} ${payload.toString()}`) });
+  await vi.waitFor(() => expect(asked).toContain('vigie/v1/devices/+/events'));
+  const publisher = await board('board-1');
+  await vi.waitFor(
+    async () => {
+      await publisher.publishAsync(EVENTS, 'heard', { qos: 1 });
+      expect(taken).toContain('board-1 heard');
+    },
+    { timeout: 10_000 },
+  );
+});
+
+it('goes to the next node of a cluster when one does not answer', async () => {
+  const closed = createServer();
+  await new Promise<void>((resolve) => closed.listen(0, '127.0.0.1', resolve));
+  const dead = `mqtt://127.0.0.1:${(closed.address() as { port: number }).port}`;
+  await new Promise<void>((resolve) => closed.close(() => resolve()));
+  start({ urls: [dead, url] });
+  await vi.waitFor(() => expect(client.connected).toBe(true), { timeout: 10_000 });
+  expect(client.connections).toBe(5);
 });

@@ -12,8 +12,8 @@ export interface BrokerClientCredentials {
 }
 
 export interface MqttBrokerClientOptions {
-  /** `mqtts://host:port`, or `mqtt://` on loopback. */
-  url: string;
+  /** `mqtts://host:port`, or `mqtt://` on loopback: nodes of one cluster, tried in turn. At least one. */
+  urls: readonly string[];
   /** Each of the server's connections begins with it; several servers on one broker need one each. */
   clientId: string;
   /** Null: without TLS. */
@@ -74,7 +74,7 @@ export class MqttBrokerClient implements Broker {
     this.#receivers = Object.entries(RECEIVERS).map(([name, kinds]) => this.#openReceiver(name, kinds));
     this.#publisher.on('connect', () => void this.#greet());
     this.#publisher.on('close', () => {
-      if (this.#connected) options.log.warn({ url: options.url }, 'no connection to the broker; tried again');
+      if (this.#connected) options.log.warn({ urls: options.urls }, 'no connection to the broker; tried again');
       this.#connected = false;
       this.#queue = [];
     });
@@ -124,8 +124,11 @@ export class MqttBrokerClient implements Broker {
   }
 
   #takeOver(deviceId: string): void {
-    const taker = connect(this.#options.url, {
+    // By the node that we are on: the others may be gone.
+    const { host, port, protocol } = this.#publisher.options;
+    const taker = connect({
       ...this.#clientOptions(deviceId, true),
+      ...{ host, port, protocol },
       reconnectPeriod: 0,
       connectTimeout: TAKEOVER_MS,
     });
@@ -168,8 +171,12 @@ export class MqttBrokerClient implements Broker {
   }
 
   #open(name: string, clean: boolean): MqttClient {
-    const { url, clientId, log } = this.#options;
-    const client = connect(url, this.#clientOptions(`${clientId}-${name}`, clean));
+    const { urls, clientId, log } = this.#options;
+    const servers = urls.map(serverOf);
+    const { protocol } = servers[0];
+    const client = connect({ ...this.#clientOptions(`${clientId}-${name}`, clean), protocol, servers });
+    // mqtt.js keeps the first node's name: the next one's certificate would be checked against that.
+    client.on('close', () => Reflect.deleteProperty(client.options, 'servername'));
     client.on('error', (error) => log.warn({ connection: name, err: error.message }, 'broker connection'));
     return client;
   }
@@ -211,12 +218,13 @@ export class MqttBrokerClient implements Broker {
   }
 
   async #greet(): Promise<void> {
-    const { onConnect, republish, log, url } = this.#options;
+    const { onConnect, republish, log } = this.#options;
+    const { host, port } = this.#publisher.options;
     try {
       await onConnect();
       await republish();
       this.#connected = this.#publisher.connected;
-      log.info({ url }, 'connected to the broker; retained state published');
+      log.info({ host, port }, 'connected to the broker; retained state published');
     } catch (error) {
       log.error({ err: error }, 'retained state could not be published; connecting again');
       if (!this.#closed) this.#publisher.reconnect();
@@ -235,4 +243,12 @@ export class MqttBrokerClient implements Broker {
       });
     }
   }
+}
+
+/** As mqtt.js wants a node of a cluster. */
+function serverOf(url: string): { protocol: 'mqtt' | 'mqtts'; host: string; port: number } {
+  const { protocol, hostname, port } = new URL(url);
+  const tls = protocol === 'mqtts:';
+  const host = hostname.replace(/^\[|\]$/g, '');
+  return { protocol: tls ? 'mqtts' : 'mqtt', host, port: port === '' ? (tls ? 8883 : 1883) : Number(port) };
 }

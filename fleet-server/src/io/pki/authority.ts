@@ -39,7 +39,7 @@ export class AuthorityError extends Error {
   readonly code = 'AUTHORITY_UNUSABLE';
 }
 
-type Usage = 'device' | 'server' | 'client';
+type Usage = 'device' | 'server' | 'client' | 'node';
 
 const paths = (folder: string) => ({ key: join(folder, 'authority.key'), certificate: join(folder, 'authority.pem') });
 
@@ -117,13 +117,15 @@ export class Authority {
     publicKey: x509.PublicKeyType,
     days: number,
     now: Date,
+    /** Nodes of a broker's cluster are each other's clients too. */
+    usage: 'server' | 'node' = 'server',
   ): Promise<IssuedCertificate> {
     const alternatives = names.map((value) => ({
       type: isIP(value) === 0 ? ('dns' as const) : ('ip' as const),
       value,
     }));
     const extension = new x509.SubjectAlternativeNameExtension(alternatives);
-    return this.#issue('server', 'CN=vigie-server', publicKey, ALWAYS_VALID_FROM, days, now, [extension]);
+    return this.#issue(usage, 'CN=vigie-server', publicKey, ALWAYS_VALID_FROM, days, now, [extension]);
   }
 
   /** For the fleet server itself as a client of an external broker. */
@@ -178,7 +180,10 @@ export class Authority {
       extensions: [
         new x509.BasicConstraintsExtension(false, undefined, true),
         new x509.KeyUsagesExtension(x509.KeyUsageFlags.digitalSignature, true),
-        new x509.ExtendedKeyUsageExtension([usage === 'server' ? serverAuth : clientAuth], true),
+        new x509.ExtendedKeyUsageExtension(
+          usage === 'node' ? [serverAuth, clientAuth] : [usage === 'server' ? serverAuth : clientAuth],
+          true,
+        ),
         await x509.SubjectKeyIdentifierExtension.create(publicKey),
         await x509.AuthorityKeyIdentifierExtension.create(this.parsed.publicKey),
         ...more,
