@@ -178,6 +178,14 @@ describe('a configuration', () => {
     expect((await api.call('POST', '/api/v1/assignments', body)).body).toMatchObject({ code: 'LABELS_MISSING' });
     await ok('DELETE', '/devices/cellar-1/configuration');
   });
+
+  it('that several change at the same moment gets one version from each', async () => {
+    await ok('PUT', '/groups/nobody', { selector: { tags: ['nobody'] } });
+    const configuration = { thresholds: { person: 0.5 } };
+    const changes = Array.from({ length: 12 }, () => ok('PUT', '/groups/nobody/configuration', { configuration }));
+    const versions = (await Promise.all(changes)).map(({ version }) => version as number).sort((x, y) => x - y);
+    expect(versions).toEqual(versions.map((_, index) => versions[0] + index));
+  });
 });
 
 describe('commands', () => {

@@ -25,6 +25,9 @@ export interface ConfigurationChange {
   digest: string | null;
 }
 
+/** First key of the advisory locks under which versions of one target are counted. */
+const CONFIGURATION_LOCK = 0x636f_6e66;
+
 /** Which configurations are wanted, and which one stands in each board's desired state. */
 export class ConfigurationRepository {
   readonly #database: Database;
@@ -33,13 +36,15 @@ export class ConfigurationRepository {
     this.#database = database;
   }
 
-  /** Adds the next version of a target and tells of it. Throws DatabaseError 23505 when another came at the same moment. */
+  /** Adds the next version of a target and tells of it; those that come at the same moment get one after the other. */
   async add(record: Omit<ConfigurationRecord, 'version'>, digest: string | null): Promise<ConfigurationRecord> {
     const { scope, target, configuration, createdAt, createdBy, note } = record;
     const at = sql`${createdAt.toISOString()}::timestamptz`;
     const body = { digest, note };
     const subject = scope === 'fleet' ? 'fleet' : `${scope}:${target}`;
-    const [[{ version }]] = await this.#database.transaction([
+    const [, [{ version }]] = await this.#database.transaction([
+      // The next statement sees what the one before it committed.
+      rawQuery(this.#database, sql`select pg_advisory_xact_lock(${CONFIGURATION_LOCK}, hashtext(${subject}))`),
       rawQuery(
         this.#database,
         sql`insert into device_configurations (scope, target, version, configuration, created_at, created_by, note)
