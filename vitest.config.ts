@@ -3,11 +3,15 @@ import { defineConfig } from 'vitest/config';
 // VIGIE_FULL: '' leaves out *.full.test.ts (browser, other people's clients, real clips), '1' runs all, 'only' just those.
 const full = process.env.VIGIE_FULL ?? '';
 
+// The server's tests on PostgreSQL and Mosquitto (fleet-server/test/engines.full.test.ts) share one cluster.
+const external = (process.env.VIGIE_TEST_ENGINES ?? 'embedded') !== 'embedded';
+
 export default defineConfig({
   test: {
     environment: 'node',
     include: full === 'only' ? ['**/*.full.test.ts'] : ['**/*.test.ts'],
     exclude: ['**/node_modules/**', '**/dist/**', ...(full === '' ? ['**/*.full.test.ts'] : [])],
+    globalSetup: external ? ['fleet-server/test/external-engines-setup.ts'] : [],
     testTimeout: 30_000,
     hookTimeout: 60_000,
     // Many tests start real servers, ffmpeg and inference: more of them at once would only starve each other on two cores.

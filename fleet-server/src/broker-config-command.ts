@@ -9,7 +9,7 @@ import { Authority } from './io/pki/authority.js';
 import { newKeyPair, privateKeyPem } from './io/pki/x509-library.js';
 import { revocationListPath } from './tls-wiring.js';
 
-interface Flags {
+export interface BrokerConfigFlags {
   data: string;
   out: string;
   name: string[];
@@ -49,7 +49,20 @@ function mosquittoCommand(): Command {
     .action(run);
 }
 
-async function run(flags: Flags): Promise<void> {
+async function run(flags: BrokerConfigFlags): Promise<void> {
+  const { directory: out, files } = await writeBrokerConfig(flags);
+  process.stdout.write(
+    flags.json
+      ? `${JSON.stringify({ directory: out, files })}\n`
+      : `${files.map((name) => join(out, name)).join('\n')}\n` +
+          (flags.revokedOnly
+            ? 'Now restart the broker, or send it SIGHUP.\n'
+            : `Give the files to the broker's user (chown), then: mosquitto -c ${join(out, FILES.config)}\n`),
+  );
+}
+
+/** Writes the files into `out`; returns where they lie and their names. Throws AuthorityError for a folder without an authority. */
+export async function writeBrokerConfig(flags: BrokerConfigFlags): Promise<{ directory: string; files: string[] }> {
   const pki = join(resolve(flags.data), 'pki');
   const authority = await Authority.open(pki);
   const out = resolve(flags.out);
@@ -74,15 +87,7 @@ async function run(flags: Flags): Promise<void> {
     await mkdir(join(out, 'data'), { recursive: true, mode: 0o700 });
   }
   for (const [name, text] of Object.entries(files)) await writeAtomic(join(out, name), text);
-  const written = Object.keys(files);
-  process.stdout.write(
-    flags.json
-      ? `${JSON.stringify({ directory: out, files: written })}\n`
-      : `${written.map((name) => join(out, name)).join('\n')}\n` +
-          (flags.revokedOnly
-            ? 'Now restart the broker, or send it SIGHUP.\n'
-            : `Give the files to the broker's user (chown), then: mosquitto -c ${join(out, FILES.config)}\n`),
-  );
+  return { directory: out, files: Object.keys(files) };
 }
 
 /** As the server wrote it last; an empty one before its first start. */

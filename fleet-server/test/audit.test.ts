@@ -2,14 +2,14 @@ import { randomUUID } from 'node:crypto';
 import { rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { AuditRepository } from '@vigie/fleet-server/io/database/audit-repository';
-import { PgliteDatabase } from '@vigie/fleet-server/io/database/pglite-database';
+import type { Database } from '@vigie/fleet-server/io/database/database';
 import { rawQuery } from '@vigie/fleet-server/io/database/raw-query';
 import type { RunningServer } from '@vigie/fleet-server/main';
 import { type AuditRecord, ChainCheck } from '@vigie/fleet-server/services/audit-entry';
 import { AuditLog } from '@vigie/fleet-server/services/audit-log';
 import { sql } from 'drizzle-orm';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { Api, dataFolder, dropTemplate, start, temporaryFolder } from './server-fixture.js';
+import { Api, dataFolder, dropTemplate, openTestDatabase, start, temporaryFolder } from './server-fixture.js';
 
 describe('the audit log of a server', () => {
   let directory: string;
@@ -142,12 +142,12 @@ describe('the audit log of a server', () => {
 
 describe('the chain', () => {
   let folder: string;
-  let database: PgliteDatabase;
+  let database: Database;
   let repository: AuditRepository;
 
   beforeAll(async () => {
     folder = await temporaryFolder();
-    database = await PgliteDatabase.open(join(folder, 'database'), () => undefined);
+    database = await openTestDatabase(folder);
     repository = new AuditRepository(database);
   });
 

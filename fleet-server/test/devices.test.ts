@@ -275,11 +275,7 @@ describe('coming and going', () => {
     expect(gone).toMatchObject({ desired: null, revokedAt: expect.any(String), decommissionedAt: expect.any(String) });
     expect(await ids('prefix=roof')).toEqual(['roof-1']);
     expect(await ids('prefix=roof&decommissioned=true')).toEqual(['roof-2']);
-    const operator = await Listener.connect(server.mqttUrl, {
-      clientId: 'op',
-      username: 'operator',
-      password: api.token ?? '',
-    });
+    const operator = await Listener.operator(server, api.token);
     await operator.client.subscribeAsync(
       ['desired', 'reported', 'presence'].map((kind) => deviceTopic('roof-2', kind as never)),
       { qos: 1 },

@@ -1,10 +1,10 @@
-import { mkdir, rm } from 'node:fs/promises';
+import { rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { ActivityRepository } from '@vigie/fleet-server/io/database/activity-repository';
 import { CommandRepository } from '@vigie/fleet-server/io/database/command-repository';
+import type { Database } from '@vigie/fleet-server/io/database/database';
 import { DriftRepository } from '@vigie/fleet-server/io/database/drift-repository';
 import { IngestRepository } from '@vigie/fleet-server/io/database/ingest-repository';
-import { PgliteDatabase } from '@vigie/fleet-server/io/database/pglite-database';
 import { PictureRepository } from '@vigie/fleet-server/io/database/picture-repository';
 import { TelemetryRepository } from '@vigie/fleet-server/io/database/telemetry-repository';
 import { FolderObjectStore } from '@vigie/fleet-server/io/folder-object-store';
@@ -15,12 +15,12 @@ import { deviceTopic, encodeMessage, snapshotTopic, type Telemetry } from '@vigi
 import { sql } from 'drizzle-orm';
 import { pino } from 'pino';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { newBoot, report, sha256, temporaryFolder } from './server-fixture.js';
+import { newBoot, openTestDatabase, report, sha256, temporaryFolder } from './server-fixture.js';
 
 const HOUR = 3_600_000;
 const model = 'a'.repeat(64);
 let folder: string;
-let database: PgliteDatabase;
+let database: Database;
 let pictures: FolderObjectStore;
 let clock = Date.parse('2026-11-20T00:00:30.000Z');
 const now = () => new Date(clock);
@@ -30,8 +30,7 @@ let sequence = 0;
 
 beforeAll(async () => {
   folder = await temporaryFolder();
-  await mkdir(join(folder, 'database'));
-  database = await PgliteDatabase.open(join(folder, 'database'), () => undefined);
+  database = await openTestDatabase(folder);
   pictures = await FolderObjectStore.open(join(folder, 'pictures'));
   const broker = { publish: () => undefined, disconnect: () => undefined, connections: 0 };
   ingest = new IngestService(new IngestRepository(database), pictures, () => broker, pino({ level: 'silent' }), now);

@@ -14,6 +14,7 @@ import {
   callTls,
   dataFolder,
   dropTemplate,
+  EXTERNAL_ENGINES,
   keyAndRequest,
   Listener,
   start,
@@ -62,6 +63,11 @@ const login = (clientId: string, shown: Shown) =>
     },
     (error: { code?: number | string; message: string }) => error.code ?? error.message,
   );
+
+/** An external broker knows revoked and expired certificates by its own clock and list (docs/mosquitto.md). */
+const expectShutOut = async (clientId: string, shown: Shown) => {
+  if (!EXTERNAL_ENGINES) expect(await login(clientId, shown)).toBe(4);
+};
 
 const call = (shown: Shown, method: string, path: string, body?: unknown) =>
   callTls(server.httpsUrl, { ca: server.authority, cert: shown.cert, key: shown.key }, method, path, body);
@@ -228,7 +234,7 @@ describe('renewal', () => {
     expect(await login('renews', first)).toBe('let in');
     expect(await identityOf(next)).toBe(200);
     expect(await identityOf(first)).toBe('CERTIFICATE_REVOKED');
-    expect(await login('renews', first)).toBe(4);
+    await expectShutOut('renews', first);
     expect(await login('renews', next)).toBe('let in');
     expect((await renew(first)).code).toBe('CERTIFICATE_REVOKED');
   });
@@ -253,7 +259,7 @@ describe('renewal', () => {
     const first = tlsOf(await api.enroll('sleeper'));
     aheadMs = 366 * DAY;
     expect(await identityOf(first)).toBe('CERTIFICATE_EXPIRED');
-    expect(await login('sleeper', first)).toBe(4);
+    await expectShutOut('sleeper', first);
     aheadMs = 396 * DAY;
     expect((await renew(first)).code).toBe('CERTIFICATE_EXPIRED');
     aheadMs = 394 * DAY;
@@ -288,7 +294,7 @@ describe('revocation', () => {
     const answer = await api.call('POST', '/api/v1/devices/revoked-1/revoke');
     expect([answer.status, typeof answer.body.revokedAt]).toEqual([200, 'string']);
     await closed;
-    expect(await login('revoked-1', shown)).toBe(4);
+    await expectShutOut('revoked-1', shown);
     expect(await kept()).toBe(403);
     agent.destroy();
     expect((await renew(shown)).code).toBe('CERTIFICATE_REVOKED');
@@ -298,7 +304,7 @@ describe('revocation', () => {
     // Enrolled anew it may come in again, by the new certificate only.
     const again = await api.enroll('revoked-1');
     expect(await login('revoked-1', tlsOf(again))).toBe('let in');
-    expect(await login('revoked-1', shown)).toBe(4);
+    await expectShutOut('revoked-1', shown);
     expect((await api.call('GET', '/api/v1/devices/revoked-1')).body.revokedAt).toBeNull();
   });
 
@@ -344,6 +350,8 @@ describe('a restart', () => {
     api = new Api(server.httpUrl, token);
     expect(await identityOf(tlsOf(good))).toBe(200);
     expect(await identityOf(tlsOf(bad))).toBe('CERTIFICATE_REVOKED');
+    // Another authority is one that an external broker does not know.
+    if (EXTERNAL_ENGINES) return;
     await server.close();
     await rm(join(directory, 'pki'), { recursive: true });
     await expect(start(directory)).rejects.toMatchObject({ code: 'AUTHORITY_UNUSABLE' });

@@ -1,10 +1,9 @@
 import { randomUUID } from 'node:crypto';
-import { mkdir, rm } from 'node:fs/promises';
-import { join } from 'node:path';
+import { rm } from 'node:fs/promises';
 import { isInSync } from '@vigie/fleet-server/devices/device-view';
+import type { Database } from '@vigie/fleet-server/io/database/database';
 import { DeviceRepository } from '@vigie/fleet-server/io/database/device-repository';
 import { IngestRepository } from '@vigie/fleet-server/io/database/ingest-repository';
-import { PgliteDatabase } from '@vigie/fleet-server/io/database/pglite-database';
 import { IngestService } from '@vigie/fleet-server/services/ingest';
 import {
   type Desired,
@@ -17,10 +16,10 @@ import {
 import { sql } from 'drizzle-orm';
 import { pino } from 'pino';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { newBoot, report, temporaryFolder } from './server-fixture.js';
+import { newBoot, openTestDatabase, report, temporaryFolder } from './server-fixture.js';
 
 let folder: string;
-let database: PgliteDatabase;
+let database: Database;
 const acked: string[] = [];
 const pictures = { put: async () => undefined, delete: async () => undefined } as never;
 const broker = {
@@ -43,8 +42,7 @@ const rowsOf = async (query: ReturnType<typeof sql>) =>
 
 beforeAll(async () => {
   folder = await temporaryFolder();
-  await mkdir(join(folder, 'database'));
-  database = await PgliteDatabase.open(join(folder, 'database'), () => undefined);
+  database = await openTestDatabase(folder);
 });
 
 afterAll(async () => {

@@ -2,12 +2,20 @@ import { rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Database } from '@vigie/fleet-server/io/database/database';
 import { LabelNeedsRepository } from '@vigie/fleet-server/io/database/label-needs-repository';
-import { PgliteDatabase } from '@vigie/fleet-server/io/database/pglite-database';
 import { devices } from '@vigie/fleet-server/io/database/schema/foundation';
 import type { DeviceConfiguration } from '@vigie/protocol';
 import { eq } from 'drizzle-orm';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { Api, changedPackage, dataFolder, dropTemplate, editManifest, start, zooPackage } from './server-fixture.js';
+import {
+  Api,
+  changedPackage,
+  dataFolder,
+  dropTemplate,
+  editManifest,
+  openTestDatabase,
+  start,
+  zooPackage,
+} from './server-fixture.js';
 
 let directory: string;
 let token: string;
@@ -45,7 +53,7 @@ describe('the label contract', () => {
       const first = { name: fp32.name, version: fp32.version, devices: ['board-1'] };
       expect((await api.call('POST', '/api/v1/assignments', first)).status).toBe(202);
       await server.close();
-      const database = await PgliteDatabase.open(join(directory, 'database'), () => undefined);
+      const database = await openTestDatabase(directory);
       await configure(database, 'board-1', { labels: ['person'], rules: [{ name: 'yard', labels: ['unicorn'] }] });
       await configure(database, 'board-2', { labels: ['person'] });
       const needs = new LabelNeedsRepository(database);
@@ -82,7 +90,7 @@ describe('the label contract', () => {
     } finally {
       await server.close();
     }
-    const database = await PgliteDatabase.open(join(directory, 'database'), () => undefined);
+    const database = await openTestDatabase(directory);
     const told = await database.drizzle.execute(
       "select actor, subject, body from activity where kind = 'release.labels-overridden'",
     );

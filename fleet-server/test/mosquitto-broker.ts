@@ -1,9 +1,10 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { appendFile, rm } from 'node:fs/promises';
+import { appendFile, readFile, rm } from 'node:fs/promises';
 import { join } from 'node:path';
+import { writeBrokerConfig } from '@vigie/fleet-server/broker-config-command';
 import { freePort } from './postgres-cluster.js';
-import { runCli, temporaryFolder, until } from './server-fixture.js';
+import { temporaryFolder, until } from './until.js';
 
 /** A real Mosquitto with what `vigie-server broker-config` writes for this data folder. */
 export class MosquittoBroker {
@@ -18,21 +19,32 @@ export class MosquittoBroker {
 
   static async start(dataDirectory: string): Promise<MosquittoBroker> {
     const broker = new MosquittoBroker(join(await temporaryFolder(), 'broker'), await freePort(), await freePort());
-    const ports = ['--port', String(broker.boardsPort), '--server-port', String(broker.serversPort)];
-    const args = ['broker-config', '--data', dataDirectory, '--out', broker.folder, ...ports];
-    const { code, stderr } = await runCli('server-cli.js', args);
-    if (code !== 0) throw new Error(stderr);
+    const { boardsPort: port, serversPort: serverPort, folder: out } = broker;
+    const place = { name: [], serverHost: '127.0.0.1', revokedOnly: false, json: false };
+    await writeBrokerConfig({ ...place, data: dataDirectory, out, port, serverPort });
     // Started by root Mosquitto would become another user, who may not read this folder.
     if (process.getuid?.() === 0) await appendFile(join(broker.folder, 'mosquitto.conf'), '\nuser root\n');
     await broker.boot();
     return broker;
   }
 
+  /** Where boards connect. */
+  get boardsUrl(): string {
+    return `mqtts://localhost:${this.boardsPort}`;
+  }
+
+  /** What a client of the operator shows: the server's own certificate, on the listener that believes client ids. */
+  async operator(): Promise<{ url: string; cert: string; key: string; ca: string }> {
+    const file = (name: string) => readFile(join(this.folder, name), 'utf8');
+    const [cert, key, ca] = await Promise.all(['vigie-server.pem', 'vigie-server.key', 'authority.pem'].map(file));
+    return { url: `mqtts://localhost:${this.serversPort}`, cert, key, ca };
+  }
+
   /** What the server's configuration says of it. */
   get settings(): Record<string, unknown> {
     return {
       mqtt: { broker: { url: `mqtts://localhost:${this.serversPort}` }, port: 0 },
-      mqtts: { publicUrl: `mqtts://localhost:${this.boardsPort}`, port: 0 },
+      mqtts: { publicUrl: this.boardsUrl, port: 0 },
     };
   }
 

@@ -7,7 +7,7 @@ import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import pg from 'pg';
-import { until } from './server-fixture.js';
+import { until } from './until.js';
 
 const DEBIAN = '/usr/lib/postgresql';
 

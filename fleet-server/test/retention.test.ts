@@ -1,20 +1,18 @@
 import { randomUUID } from 'node:crypto';
-import { mkdir, rm } from 'node:fs/promises';
-import { join } from 'node:path';
+import { rm } from 'node:fs/promises';
+import type { Database } from '@vigie/fleet-server/io/database/database';
 import { IngestRepository } from '@vigie/fleet-server/io/database/ingest-repository';
 import type { ReceivedRow } from '@vigie/fleet-server/io/database/ingest-rows';
-import { PgliteDatabase } from '@vigie/fleet-server/io/database/pglite-database';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { sha256, temporaryFolder } from './server-fixture.js';
+import { openTestDatabase, sha256, temporaryFolder } from './server-fixture.js';
 
 let folder: string;
-let database: PgliteDatabase;
+let database: Database;
 let repository: IngestRepository;
 
 beforeAll(async () => {
   folder = await temporaryFolder();
-  await mkdir(join(folder, 'database'));
-  database = await PgliteDatabase.open(join(folder, 'database'), () => undefined);
+  database = await openTestDatabase(folder);
   repository = new IngestRepository(database);
 });
 

@@ -1,14 +1,15 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { createHash, randomUUID } from 'node:crypto';
 import { once } from 'node:events';
-import { cp, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
+import { cp, mkdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { request as httpsRequest } from 'node:https';
 import type { Socket } from 'node:net';
-import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { parseConfig, type ServerConfig } from '@vigie/fleet-server/config';
 import { type Initialised, initialise } from '@vigie/fleet-server/data-folder-wiring';
+import type { Database } from '@vigie/fleet-server/io/database/database';
+import { PgliteDatabase } from '@vigie/fleet-server/io/database/pglite-database';
 import { ECDSA, newKeyPair, pem, privateKeyPem, x509 } from '@vigie/fleet-server/io/pki/x509-library';
 import { type RunningServer, startServer } from '@vigie/fleet-server/main';
 import { openDatabase } from '@vigie/fleet-server/wiring/database-wiring';
@@ -16,28 +17,21 @@ import { packDirectory } from '@vigie/models/package/archive';
 import type { DeviceCertificate, EnrollResponse, Reported } from '@vigie/protocol';
 import mqtt, { type MqttClient } from 'mqtt';
 import { pino } from 'pino';
+import { afterAll } from 'vitest';
+import { parse } from 'yaml';
+import { enginesFrom } from './external-engines.js';
+import type { MosquittoBroker } from './mosquitto-broker.js';
+import { temporaryFolder, until } from './until.js';
 
 export const repository = fileURLToPath(new URL('../../', import.meta.url));
 const cli = join(repository, 'fleet-server/dist/server-cli.js');
 
-export async function temporaryFolder(): Promise<string> {
-  return mkdtemp(join(tmpdir(), 'vigie-fleet-'));
-}
+export { temporaryFolder, until };
 
-/** Polls until `probe` gives something; fails with what was waited for. */
-export async function until<T>(
-  what: string,
-  probe: () => T | Promise<T>,
-  deadlineMs = 20_000,
-): Promise<NonNullable<T>> {
-  const deadline = Date.now() + deadlineMs;
-  for (;;) {
-    const value = await probe();
-    if (value !== null && value !== undefined && value !== false) return value as NonNullable<T>;
-    if (Date.now() > deadline) throw new Error(`waited ${deadlineMs} ms for ${what}`);
-    await new Promise((resolve) => setTimeout(resolve, 20));
-  }
-}
+const engines = enginesFrom(process.env);
+/** The tests run on PostgreSQL and Mosquitto: what concerns the built-in broker or database alone is left out. */
+export const EXTERNAL_ENGINES = engines !== null;
+if (engines !== null) afterAll(() => engines.stop());
 
 /** The API as a client sees it. */
 export class Api {
@@ -86,7 +80,7 @@ export class Api {
 }
 
 /** Where the servers of these tests listen with TLS, by their plain URL. */
-const servers = new Map<string, { https: string; authority: string }>();
+const servers = new Map<string, { https: string; authority: string; broker: MosquittoBroker | null }>();
 /** Private keys of the boards that were enrolled, by their certificates. */
 const keys = new Map<string, string>();
 
@@ -155,6 +149,15 @@ export class Listener {
     return new Listener(client);
   }
 
+  /** An operator's client, on either broker. `server`: plain URLs of API and broker. */
+  static async operator(server: { httpUrl: string; mqttUrl: string }, token: string | null): Promise<Listener> {
+    const external = await servers.get(server.httpUrl)?.broker?.operator();
+    const login = { clientId: 'desk', username: 'operator', password: token ?? '' };
+    if (external === undefined) return Listener.connect(server.mqttUrl, login);
+    const { url, ...shown } = external;
+    return Listener.connect(url, { clientId: login.clientId, ...shown });
+  }
+
   static device(board: EnrollResponse, options: mqtt.IClientOptions = {}): Promise<Listener> {
     return Listener.connect(board.mqtt.url, { clientId: board.deviceId, ...tlsOf(board), ...options });
   }
@@ -179,11 +182,19 @@ export class Listener {
 let template: Promise<Initialised> | null = null;
 
 export async function dataFolder(): Promise<Initialised> {
-  template ??= temporaryFolder().then((folder) => initialise(join(folder, 'data')));
+  template ??= temporaryFolder().then((folder) => (engines ?? { initialise }).initialise(join(folder, 'data')));
   const made = await template;
   const directory = join(await temporaryFolder(), 'data');
-  await cp(made.dataDirectory, directory, { recursive: true });
+  if (engines === null) await cp(made.dataDirectory, directory, { recursive: true });
+  else await engines.copy(made.dataDirectory, directory);
   return { ...made, dataDirectory: directory };
+}
+
+/** The database of a data folder (no server may run on it), or one of its own in any other folder. */
+export async function openTestDatabase(directory: string): Promise<Database> {
+  if (engines !== null) return engines.openDatabase(directory);
+  await mkdir(join(directory, 'database'), { recursive: true });
+  return PgliteDatabase.open(join(directory, 'database'), () => undefined);
 }
 
 /** A new data folder, and the first tokens in the database that these settings name. */
@@ -218,14 +229,34 @@ export async function start(
   const onFatal = (error: Error) => {
     throw error;
   };
-  const server = await startServer({
-    config: configOf(directory, changes),
+  const settings = (await engines?.settings(directory)) ?? {};
+  const started = await startServer({
+    config: configOf(directory, merged(settings, changes)),
     log: pino({ level: process.env.VIGIE_TEST_LOG ?? 'silent' }),
     onFatal,
     now,
   });
-  servers.set(server.httpUrl, { https: server.httpsUrl, authority: server.authority });
+  const broker = (await engines?.broker(directory)) ?? null;
+  const server = broker === null ? started : { ...started, mqttsUrl: broker.boardsUrl };
+  const { httpUrl: http, httpsUrl: https, authority } = server;
+  servers.set(http, { https, authority, broker });
+  if (broker !== null) await reachesBroker(http);
   return server;
+}
+
+/** Sections of the first with those of the second on top. */
+function merged(base: Record<string, unknown>, changes: Record<string, unknown>): Record<string, unknown> {
+  const sections = Object.entries(changes).map(([name, section]) => [
+    name,
+    { ...(base[name] as object | undefined), ...(section as object) },
+  ]);
+  return { ...base, ...Object.fromEntries(sections) };
+}
+
+/** An external broker is connected to after the server listens. */
+function reachesBroker(http: string): Promise<unknown> {
+  const health = async () => (await (await fetch(`${http}/health`)).json()) as { broker: string };
+  return until('the server to reach its broker', async () => (await health()).broker === 'connected');
 }
 
 /** The server as its users run it. */
@@ -245,7 +276,8 @@ export interface ServerProcess {
 /** `more`: further arguments of `vigie-server run`. */
 export async function spawnServer(directory: string, more: readonly string[] = []): Promise<ServerProcess> {
   const ports = ['http', 'https', 'mqtt', 'mqtts'].flatMap((name) => [`--${name}-port`, '0']);
-  const child = spawn(process.execPath, [cli, 'run', '--data', directory, ...ports, ...more], {
+  const external = await externalArguments(directory, more);
+  const child = spawn(process.execPath, [cli, 'run', '--data', directory, ...ports, ...(external ?? more)], {
     stdio: ['ignore', 'ignore', 'pipe'],
   });
   let log = '';
@@ -267,9 +299,25 @@ export async function spawnServer(directory: string, more: readonly string[] = [
     await once(child, 'exit');
   };
   const authority = await readFile(join(directory, 'pki', 'authority.pem'), 'utf8');
-  servers.set(listening.http, { https: listening.https, authority });
-  return { child, ...listening, authority, kill, log: () => log };
+  const broker = (await engines?.broker(directory)) ?? null;
+  servers.set(listening.http, { https: listening.https, authority, broker });
+  if (broker !== null) await reachesBroker(listening.http);
+  const { mqtts } = listening;
+  return { child, ...listening, mqtts: broker?.boardsUrl ?? mqtts, authority, kill, log: () => log };
 }
+
+/** Arguments of `run` with a configuration file that names the external engines too. */
+async function externalArguments(directory: string, more: readonly string[]): Promise<string[] | null> {
+  const settings = await engines?.settings(directory);
+  if (!settings) return null;
+  const at = more.indexOf('--config');
+  const given = at < 0 ? {} : ((parse(await readFile(more[at + 1], 'utf8')) ?? {}) as Record<string, unknown>);
+  const file = join(directory, '..', 'engines.json');
+  await writeFile(file, JSON.stringify(merged(settings, given)));
+  return [...(at < 0 ? more : more.toSpliced(at, 2)), '--config', file];
+}
+
+const dataOf = (args: readonly string[]) => args[args.indexOf('--data') + 1];
 
 /** Runs a command line of the server to its end. */
 export async function runCli(
@@ -278,7 +326,7 @@ export async function runCli(
   env: NodeJS.ProcessEnv = {},
 ): Promise<{ code: number | null; stdout: string; stderr: string }> {
   const child = spawn(process.execPath, [join(repository, 'fleet-server/dist', script), ...args], {
-    env: { ...process.env, ...env },
+    env: { ...process.env, ...engines?.environment(dataOf(args)), ...env },
   });
   let stdout = '';
   let stderr = '';

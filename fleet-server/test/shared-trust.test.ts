@@ -1,25 +1,25 @@
 import { rm } from 'node:fs/promises';
 import { join } from 'node:path';
-import { PgliteDatabase } from '@vigie/fleet-server/io/database/pglite-database';
+import type { Database } from '@vigie/fleet-server/io/database/database';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { DatabaseTrustStorage } from '../src/io/database/database-trust-storage.js';
 import { rotate } from '../src/io/tuf/key-changes.js';
 import { KeyFolder, ONLINE_PURPOSES } from '../src/io/tuf/key-folder.js';
 import { TufRepository } from '../src/io/tuf/tuf-repository.js';
-import { temporaryFolder } from './server-fixture.js';
+import { openTestDatabase, temporaryFolder } from './server-fixture.js';
 import { listing, verifyPublished } from './trust-fixture.js';
 
 /** Replicas of a server on one database: each has the same keys and a repository of its own over the same tables. */
 describe('trust in a database', () => {
   let folder: string;
-  let database: PgliteDatabase;
+  let database: Database;
   let keys: KeyFolder;
   const now = () => new Date('2026-11-21T07:00:00Z');
   const open = () => TufRepository.open({ storage: new DatabaseTrustStorage(database), keys, now });
 
   beforeAll(async () => {
     folder = await temporaryFolder();
-    database = await PgliteDatabase.open(join(folder, 'database'), () => undefined);
+    database = await openTestDatabase(folder);
     keys = await KeyFolder.open(join(folder, 'keys'));
     for (const purpose of ONLINE_PURPOSES) await keys.create(purpose);
     const storage = new DatabaseTrustStorage(database);

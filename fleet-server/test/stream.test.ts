@@ -1,19 +1,18 @@
 import { once } from 'node:events';
 import { rm } from 'node:fs/promises';
 import { type IncomingMessage, request } from 'node:http';
-import { join } from 'node:path';
 import { ActivityRepository } from '@vigie/fleet-server/io/database/activity-repository';
-import { PgliteDatabase } from '@vigie/fleet-server/io/database/pglite-database';
+import type { Database } from '@vigie/fleet-server/io/database/database';
 import { OpenStreams, streamRoutes } from '@vigie/fleet-server/routes/stream-routes';
 import type { ActivityKind } from '@vigie/fleet-server/services/activity-kinds';
 import { ActivityTail } from '@vigie/fleet-server/services/activity-tail';
 import Fastify, { type FastifyInstance } from 'fastify';
 import { pino } from 'pino';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { temporaryFolder, until } from './server-fixture.js';
+import { openTestDatabase, temporaryFolder, until } from './server-fixture.js';
 
 let folder: string;
-let database: PgliteDatabase;
+let database: Database;
 let activity: ActivityRepository;
 let app: FastifyInstance;
 let tail: ActivityTail;
@@ -24,7 +23,7 @@ const MOST = 40;
 
 beforeAll(async () => {
   folder = await temporaryFolder();
-  database = await PgliteDatabase.open(join(folder, 'database'), () => undefined);
+  database = await openTestDatabase(folder);
   activity = new ActivityRepository(database);
   tail = new ActivityTail((after, limit) => activity.after(after, limit), pino({ level: 'silent' }), 20);
   app = Fastify({ forceCloseConnections: true });

@@ -3,7 +3,6 @@ import { readdir, rm } from 'node:fs/promises';
 import { request } from 'node:http';
 import { join } from 'node:path';
 import { Readable } from 'node:stream';
-import { PgliteDatabase } from '@vigie/fleet-server/io/database/pglite-database';
 import { UploadRepository } from '@vigie/fleet-server/io/database/upload-repository';
 import { UploadFolder } from '@vigie/fleet-server/io/upload-folder';
 import type { RunningServer } from '@vigie/fleet-server/main';
@@ -14,6 +13,7 @@ import {
   Api,
   dataFolder,
   dropTemplate,
+  openTestDatabase,
   sha256,
   spawnServer,
   start,
@@ -225,7 +225,7 @@ describe('after a SIGKILL of the server', () => {
 describe('an upload that nobody continues', () => {
   it('is dropped with its bytes, and forgotten later; one of another replica is left alone', async () => {
     const folder = await temporaryFolder();
-    const database = await PgliteDatabase.open(join(folder, 'database'), () => undefined);
+    const database = await openTestDatabase(folder);
     try {
       let now = new Date();
       const repository = new UploadRepository(database);

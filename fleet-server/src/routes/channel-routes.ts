@@ -83,8 +83,9 @@ export function channelRoutes(app: FastifyInstance, services: ChannelRouteServic
         ...{ channel: name, source: `test:${random()}`, kind: 'channel.test', createdAt: at },
         body: { type: 'channel.test', at: at.toISOString(), subject: name, actor: actor?.name ?? 'unknown' },
       });
+      if (row === null) return sendProblem(reply, 'NOT_FOUND', `there is no channel ${name}`);
       due();
-      return reply.code(202).send(viewDelivery(row as DeliveryRow));
+      return reply.code(202).send(viewDelivery(row));
     },
   );
 
@@ -122,8 +123,9 @@ export function channelRoutes(app: FastifyInstance, services: ChannelRouteServic
         ...{ channel: row.channel, source: `replay:${random()}`, kind: row.kind, body: row.body },
         ...{ createdAt: now(), replayOf: row.id },
       });
+      if (again === null) return sendProblem(reply, 'NOT_FOUND', `there is no delivery ${id}`);
       due();
-      return reply.code(202).send(viewDelivery(again as DeliveryRow));
+      return reply.code(202).send(viewDelivery(again));
     },
   );
 }

@@ -1,4 +1,5 @@
 import { and, desc, eq, lt, sql } from 'drizzle-orm';
+import { databaseErrorIn } from '../../database-error.js';
 import type { DeliveryAttempt, DeliveryState } from '../../services/channel.js';
 import type { Database, Query } from './database.js';
 import { deliveries } from './schema/notifications.js';
@@ -14,6 +15,7 @@ export interface NewDelivery {
   replayOf?: number;
 }
 
+const FOREIGN_KEY_VIOLATION = '23503';
 /** Attempts that are kept of each. */
 const LOG = 20;
 
@@ -32,12 +34,17 @@ export class DeliveryRepository {
       .onConflictDoNothing();
   }
 
+  /** Null: there is one of this source, or somebody removed the channel just now. */
   async add(row: NewDelivery): Promise<DeliveryRow | null> {
     const added = await this.#database.drizzle
       .insert(deliveries)
       .values({ ...row, state: 'pending', nextAt: row.createdAt })
       .onConflictDoNothing()
-      .returning();
+      .returning()
+      .catch((error: unknown) => {
+        if (databaseErrorIn(error)?.sqlState === FOREIGN_KEY_VIOLATION) return [];
+        throw error;
+      });
     return added[0] ?? null;
   }
 

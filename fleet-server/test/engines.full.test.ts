@@ -1,0 +1,83 @@
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { readdirSync } from 'node:fs';
+import { join } from 'node:path';
+import { expect, it } from 'vitest';
+import { repository } from './server-fixture.js';
+
+/** What operators and boards see, whatever the server stands on. */
+const ON_BOTH = [
+  'access.test.ts',
+  'access-cli.full.test.ts',
+  'api.test.ts',
+  'audit.test.ts',
+  'device-messages.test.ts',
+  'devices.test.ts',
+  'fleet-flow.test.ts',
+  'garbage.full.test.ts',
+  'gate-cli.full.test.ts',
+  'gates.test.ts',
+  'histories.test.ts',
+  'identity.test.ts',
+  'ingest.test.ts',
+  'label-contract.full.test.ts',
+  'metrics.test.ts',
+  'notifications.full.test.ts',
+  'objects.test.ts',
+  'openapi.test.ts',
+  'registry.test.ts',
+  'retention.test.ts',
+  'rollouts.full.test.ts',
+  'sessions.test.ts',
+  'shared-trust.test.ts',
+  'stream.test.ts',
+  'upload-refusals.test.ts',
+  'uploads.full.test.ts',
+];
+
+/** Why the others do not run a second time. */
+const LEFT_OUT: Record<string, string> = {
+  'backup.full.test.ts':
+    'restores into an embedded server; it passes with a backup taken on PostgreSQL, and takes a minute',
+  'channels.full.test.ts': 'kills a process over and over; what it kills is the same on both, and it takes a minute',
+  'database-away.full.test.ts': 'runs on PostgreSQL anyway',
+  'engines.full.test.ts': 'is this one',
+  'fuzz.full.test.ts': 'takes longer than all others together',
+  'gates.full.test.ts': 'runs on PostgreSQL anyway',
+  'migrate.full.test.ts': 'runs on both anyway',
+  'mlflow.full.test.ts': 'is about MLflow; what it keeps is what registry.test.ts keeps',
+  'mosquitto.full.test.ts': 'runs on Mosquitto anyway',
+  'operator-cli.full.test.ts': 'is about the command line; it reaches the server by the API alone',
+  'postgres.full.test.ts': 'runs on PostgreSQL anyway',
+  'process.test.ts': 'is about the embedded data folder, its lock and its command line',
+  'process-kills.full.test.ts':
+    'is about the embedded database under SIGKILL; replicas.full.test.ts does it on PostgreSQL',
+  'release-cli.full.test.ts': 'is about the command line; it reaches the server by the API alone',
+  'replicas.full.test.ts': 'runs on PostgreSQL and Mosquitto anyway',
+  'rollout-kills.full.test.ts': 'replicas.full.test.ts kills the leader of a rollout on PostgreSQL',
+  'rollout-properties.test.ts': 'has no engine: the pure rules of rollouts',
+  's3.test.ts': 'is about the object store',
+  'server-certificate.test.ts': 'is about files of the data folder',
+  'tuf-http.test.ts': 'has no engine: metadata over HTTP',
+  'tuf-offline.full.test.ts': 'is about the command line and keys in files',
+  'tuf-wire.test.ts': 'has no engine: a forged wire',
+};
+
+it('every test of the server runs on both engines, or says why not', () => {
+  const all = readdirSync(join(repository, 'fleet-server/test')).filter((name) => name.endsWith('.test.ts'));
+  expect([...ON_BOTH, ...Object.keys(LEFT_OUT)].sort()).toEqual(all.sort());
+});
+
+it('the tests of the server hold on PostgreSQL and Mosquitto', async () => {
+  const files = ON_BOTH.map((name) => `fleet-server/test/${name}`);
+  const child = spawn(process.execPath, ['node_modules/vitest/vitest.mjs', 'run', '--reporter=default', ...files], {
+    cwd: repository,
+    env: { ...process.env, VIGIE_TEST_ENGINES: 'postgres-mosquitto', VIGIE_FULL: '1', NO_COLOR: '1' },
+    stdio: ['ignore', 'pipe', 'pipe'],
+  });
+  let output = '';
+  for (const stream of [child.stdout, child.stderr]) stream.on('data', (bytes) => (output += bytes));
+  const [code] = await once(child, 'close');
+  expect(code, output).toBe(0);
+  expect(output).toMatch(new RegExp(`Test Files +${files.length} passed`));
+}, 600_000);
