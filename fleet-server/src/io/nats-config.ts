@@ -28,6 +28,9 @@ export const NATS_FILES = {
   key: (node: string) => `${node}.key`,
 } as const;
 
+/** Of each stream: with three, any one node may go. */
+const MOST_REPLICAS = 3;
+
 /** The configuration of one node (nats-server 2.9) for boards and the fleet server by mutual TLS. */
 export function natsConfig(node: NatsNode, { directory, nodes, routeSecret }: NatsOptions): string {
   const at = (name: string) => JSON.stringify(`${directory}/${name}`);
@@ -56,6 +59,9 @@ mqtt {
   # A message that was not acknowledged comes again after this time; a board takes no longer for one.
   ack_wait: "30s"
   max_ack_pending: 1024
+  # Left to itself, a node counts its routes for the replicas, which are one less than the nodes: two of three, and streams
+  # with two replicas have no leader as soon as one node is gone.
+  stream_replicas: ${Math.min(nodes.length, MOST_REPLICAS)}
   # Each QoS 1 subscription is a consumer; their state needs no disk, the other nodes have it too.
   consumer_memory_storage: true
 }
