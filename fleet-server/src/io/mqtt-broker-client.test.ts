@@ -89,11 +89,10 @@ it('acknowledges a message to the broker only once it is committed, and takes it
 it('publishes all retained state with every connection, what is published in between is dropped', async () => {
   let connections = 0;
   start({
-    onConnect: async () => {
+    republish: async () => {
       connections += 1;
+      client.publish('vigie/v1/tuf/index', Buffer.from(`${connections}`), { qos: 1, retain: true });
     },
-    republish: async () =>
-      client.publish('vigie/v1/tuf/index', Buffer.from(`${connections}`), { qos: 1, retain: true }),
   });
   const seen: string[] = [];
   const listen = async (): Promise<void> => {
@@ -111,6 +110,37 @@ it('publishes all retained state with every connection, what is published in bet
   await listen();
   await vi.waitFor(() => expect(seen).toContain('2'));
   expect(seen).not.toContain('lost');
+});
+
+it('asks who is online exactly when the connection that hears it is new, and is told after that', async () => {
+  const said: string[] = [];
+  start({
+    onConnect: async () => void said.push('asked'),
+    onMessage: async (deviceId, topic) => {
+      if (topic.endsWith('/presence')) said.push(deviceId);
+    },
+  });
+  await vi.waitFor(() => expect(client.connections).toBe(5));
+  const publisher = await board('board-1');
+  await vi.waitFor(async () => {
+    await publisher.publishAsync(deviceTopic('board-1', 'presence'), 'here', { qos: 1, retain: true });
+    expect(said).toContain('board-1');
+  });
+  expect(said[0]).toBe('asked');
+  const cut = async (name: string) => {
+    const session = Object.values(aedes.clients as Record<string, { id: string; conn: Socket }>);
+    session.find(({ id }) => id === `vigie-server-${name}`)?.conn.destroy();
+    await vi.waitFor(() => expect(client.connections).toBe(4));
+    await vi.waitFor(() => expect(client.connections).toBe(5), { timeout: 10_000 });
+  };
+  said.length = 0;
+  await cut('publish');
+  await vi.waitFor(() => expect(client.connected).toBe(true));
+  expect(said).not.toContain('asked');
+  said.length = 0;
+  await cut('state');
+  await vi.waitFor(() => expect(said.lastIndexOf('board-1')).toBeGreaterThan(said.indexOf('asked')));
+  expect(said.filter((one) => one === 'asked')).toHaveLength(1);
 });
 
 it('ends the live session of a device, whose last will then says offline', async () => {

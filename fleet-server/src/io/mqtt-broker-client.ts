@@ -19,7 +19,10 @@ export interface MqttBrokerClientOptions {
   /** Null: without TLS. */
   credentials: BrokerClientCredentials | null;
   onMessage: MessageHandler;
-  /** A new connection: what was known of who is online no longer holds. Comes before anything is heard. */
+  /**
+   * The connection that hears of boards' presence is a new one: what was known of who is online no longer holds. Comes before
+   * the subscription, by which the broker tells it anew.
+   */
   onConnect(): Promise<void>;
   /** The broker may have forgotten everything, or be older than we are: publish all retained state again. */
   republish(): Promise<void>;
@@ -36,6 +39,8 @@ const RECEIVERS = {
   telemetry: ['telemetry'],
   snapshots: ['snapshots'],
 } as const;
+/** The receiver that hears who is online. */
+const PRESENCE: keyof typeof RECEIVERS = 'state';
 /** Published and not yet acknowledged by the broker at the same time. */
 const WINDOW = 256;
 const RECONNECT_MS = 1000;
@@ -196,6 +201,7 @@ export class MqttBrokerClient implements Broker {
     };
     receiveInBatches(client, (topic, payload) => this.#receive(topic, payload), onFailure);
     const subscribe = (): void => {
+      if (this.#closed || !client.connected) return;
       client.subscribe(topics, (error, granted) => {
         if (this.#closed || !client.connected) return;
         if (error === null && granted?.every(({ qos }) => qos < 128)) return;
@@ -204,7 +210,13 @@ export class MqttBrokerClient implements Broker {
       });
     };
     // Also of a session that is still there: the retained state of every board comes again.
-    client.on('connect', subscribe);
+    client.on('connect', () => {
+      if (name !== PRESENCE) return subscribe();
+      this.#options.onConnect().then(subscribe, (error: Error) => {
+        this.#options.log.error({ err: error }, 'who is online could not be asked; connecting again');
+        if (!this.#closed) client.reconnect();
+      });
+    });
     return client;
   }
 
@@ -218,10 +230,9 @@ export class MqttBrokerClient implements Broker {
   }
 
   async #greet(): Promise<void> {
-    const { onConnect, republish, log } = this.#options;
+    const { republish, log } = this.#options;
     const { host, port } = this.#publisher.options;
     try {
-      await onConnect();
       await republish();
       this.#connected = this.#publisher.connected;
       log.info({ host, port }, 'connected to the broker; retained state published');
