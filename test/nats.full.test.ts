@@ -22,7 +22,7 @@ import {
   zooPackage,
 } from '../fleet-server/test/server-fixture.js';
 import { Balancer } from './support/balancer.js';
-import { NatsCluster, type NatsNodeName } from './support/nats.js';
+import { NATS_SERVER, NatsCluster, type NatsNodeName } from './support/nats.js';
 
 const BOARDS = 50;
 const HARDWARE_CLASS = 'rpi5-8g';
@@ -37,7 +37,7 @@ interface Rollout {
 
 function withoutNats(): string | null {
   try {
-    execFileSync('nats-server', ['--version']);
+    execFileSync(NATS_SERVER, ['--version']);
     return null;
   } catch {
     return 'no nats-server: apt-get install nats-server';
@@ -56,6 +56,7 @@ describe('a cluster of three NATS nodes as the broker of a fleet', () => {
   let server: RunningServer;
   let api: Api;
   let fleet: SimulatedFleet | null = null;
+  const problems: string[] = [];
 
   /** A client with a board's certificate; it says itself who it is and what it does. */
   async function client(id: string, node: NatsNodeName, clientId = id): Promise<MqttClient> {
@@ -155,55 +156,83 @@ describe('a cluster of three NATS nodes as the broker of a fleet', () => {
     await rogue.endAsync(true);
   }, 90_000);
 
-  it(`brings ${BOARDS} boards to a release by proof`, async ({ skip }) => {
-    if (missing !== null) skip(missing);
-    const { bytes, digest, name, version } = await zooPackage('int8');
+  /** Publishes a release and brings the fleet to it; `midway` happens when some boards run it and others do not. */
+  async function rollOut(which: 'int8' | 'fp32', midway: () => Promise<string>): Promise<void> {
+    const boards = fleet as SimulatedFleet;
+    const { bytes, digest, name, version } = await zooPackage(which);
     expect((await api.call('POST', '/api/v1/releases', bytes)).status).toBe(201);
-    const problems: string[] = [];
-    fleet = new SimulatedFleet({
-      identities: FLEET.map((id) => identities.get(id) as Identity),
-      timing: { ...QUICK_TIMING, telemetryMs: 5000, messageMs: 30_000 },
-      startsPerSecond: 10,
-      onProblem: (id, message) => problems.push(`${id} ${message}`),
-    });
-    await fleet.start();
-    await fleet.connected(90_000);
     const beganAt = performance.now();
+    const seconds = () => `${((performance.now() - beganAt) / 1000).toFixed(1)} s`;
     const created = await api.call('POST', '/api/v1/rollouts?start=true', {
       release: { name, version },
       selector: { hardwareClasses: [HARDWARE_CLASS], devices: FLEET },
       waves: [
         { name: 'canary', size: { count: 5 }, soakSeconds: 0, successShare: 1, errors: { count: 0 } },
+        { name: 'half', size: { share: 0.5 }, soakSeconds: 0 },
         { name: 'all', size: { share: 1 }, soakSeconds: 0 },
       ],
       follow: false,
     });
     expect([created.status, created.body]).toEqual([201, created.body]);
     const { id } = created.body as unknown as Rollout;
-    const done = await until(
-      'the rollout to end',
-      async () => {
-        const rollout = (await api.call('GET', `/api/v1/rollouts/${id}`)).body as unknown as Rollout;
-        return rollout.state === 'running' ? null : rollout;
-      },
-      150_000,
-    ).catch(async (error: Error) => {
+    const running = () => boards.tally().running[digest] ?? 0;
+    try {
+      await until('half of the boards to be told', () => running() >= 8, 90_000);
+      const cutAt = running();
+      expect(cutAt).toBeLessThan(BOARDS);
+      const said = await midway();
+      process.stdout.write(`NATS: ${said} after ${seconds()}, when ${cutAt} of ${BOARDS} boards ran ${version}\n`);
+      const done = await until(
+        'the rollout to end',
+        async () => {
+          const rollout = (await api.call('GET', `/api/v1/rollouts/${id}`)).body as unknown as Rollout;
+          return rollout.state === 'running' ? null : rollout;
+        },
+        150_000,
+      );
+      process.stdout.write(`NATS: ${BOARDS} boards in sync after ${seconds()}\n`);
+      expect([done.state, done.totals], JSON.stringify(done)).toEqual(['succeeded', { succeeded: BOARDS }]);
+      expect(boards.tally().running).toEqual({ [digest]: BOARDS });
+    } catch (error) {
       process.stderr.write(await cluster.state());
       throw new Error(
-        `${error.message}: ${JSON.stringify(fleet?.tally())} ${problems.slice(-3).join('; ')} ${rig.logTails(15)}`,
+        `${(error as Error).message}: ${JSON.stringify(boards.tally())} ${problems.slice(-3).join('; ')} ${rig.logTails(15)}`,
       );
+    }
+  }
+
+  it(`brings ${BOARDS} boards to a release by proof, although a node dies in the middle`, async ({ skip }) => {
+    if (missing !== null) skip(missing);
+    fleet = new SimulatedFleet({
+      identities: FLEET.map((id) => identities.get(id) as Identity),
+      timing: { ...QUICK_TIMING, telemetryMs: 5000, messageMs: 30_000, trialMs: 1000 },
+      startsPerSecond: 10,
+      onProblem: (id, message) => problems.push(`${id} ${message}`),
     });
-    const seconds = (since: number) => `${((performance.now() - since) / 1000).toFixed(1)} s`;
-    const refusals = problems.filter((problem) => problem.includes('refused subscriptions')).length;
-    process.stdout.write(
-      `NATS: ${BOARDS} boards in sync after ${seconds(beganAt)}; ${refusals} refused subscriptions asked again\n`,
-    );
-    expect([done.state, done.totals]).toEqual(['succeeded', { succeeded: BOARDS }]);
-    const { counters, running: by, hashesPerBoard, signaturesPerBoard } = fleet.tally();
-    expect(by).toEqual({ [digest]: BOARDS });
+    await fleet.start();
+    await fleet.connected(90_000);
+    await rollOut('int8', async () => {
+      // The one that the server is on.
+      await cluster.kill('n2');
+      return 'n2 was killed';
+    });
+    const { counters, hashesPerBoard, signaturesPerBoard } = fleet.tally();
     expect(counters).toMatchObject({ committed: BOARDS, failed: 0, rolledBack: 0, desiredRefused: 0 });
     expect(signaturesPerBoard.least).toBeGreaterThanOrEqual(6);
     expect(hashesPerBoard.least).toBeGreaterThan(3);
+    expect(await health()).toBe('connected');
+  }, 600_000);
+
+  it('goes on when the node is back and the one that leads the cluster dies', async ({ skip }) => {
+    if (missing !== null) skip(missing);
+    await cluster.boot('n2');
+    await rollOut('fp32', async () => {
+      const leader = await cluster.leader();
+      await cluster.kill(leader);
+      return `the leader ${leader} was killed`;
+    });
+    const { counters } = (fleet as SimulatedFleet).tally();
+    expect(counters).toMatchObject({ committed: 2 * BOARDS, failed: 0, rolledBack: 0, desiredRefused: 0 });
     expect(await health()).toBe('connected');
   }, 600_000);
 });

@@ -134,9 +134,9 @@ describe('the wire', () => {
 
     const births = () =>
       broker.published.filter(({ topic, payload }) => topic.endsWith('/presence') && payload.includes('"online":true'));
-    expect(births()).toHaveLength(1);
+    const before = births().length;
     broker.cut();
-    await until('a second birth', () => births().length === 2);
+    await until('another birth', () => births().length > before);
     const { bootId } = started.updater.status();
     expect(
       broker.published.some(

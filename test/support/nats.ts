@@ -8,6 +8,9 @@ import { waitFor } from '../../benchmarks/src/rig/wait.js';
 import { portAnswers } from './port.js';
 
 const NODES = ['n1', 'n2', 'n3'] as const;
+/** The program, as docs/nats.md names its versions. */
+export const NATS_SERVER = process.env.VIGIE_NATS_SERVER ?? 'nats-server';
+
 export type NatsNodeName = (typeof NODES)[number];
 
 /** A real cluster of three NATS nodes with JetStream, configured as docs/nats.md says. */
@@ -54,7 +57,7 @@ export class NatsCluster {
   async boot(name: NatsNodeName): Promise<void> {
     const monitor = this.#monitors.get(name);
     const args = ['-c', this.rig.path('nats', `${name}.conf`), '-m', String(monitor)];
-    const broker = this.rig.start({ name: `nats-${name}`, command: 'nats-server', args });
+    const broker = this.rig.start({ name: `nats-${name}`, command: NATS_SERVER, args });
     this.#processes.set(name, broker);
     await waitFor(
       `${name} to take part in JetStream`,
@@ -77,6 +80,23 @@ export class NatsCluster {
       return `${name}: ${JSON.stringify({ health, routes: routes.num_routes, meta: stream.meta_cluster })}\n`;
     };
     return (await Promise.all(this.alive.map(ask))).join('');
+  }
+
+  /** The node that decides for the cluster where streams and consumers lie. */
+  async leader(): Promise<NatsNodeName> {
+    return waitFor(
+      'the cluster to have a leader',
+      async () => {
+        for (const name of this.alive) {
+          const answer = await fetch(`http://127.0.0.1:${this.#monitors.get(name)}/jsz`);
+          const { meta_cluster: meta } = (await answer.json()) as { meta_cluster?: { leader?: string } };
+          const leader = this.alive.find((one) => one === meta?.leader);
+          if (leader !== undefined) return leader;
+        }
+        return null;
+      },
+      { timeoutMs: 30_000 },
+    );
   }
 
   async kill(name: NatsNodeName): Promise<void> {

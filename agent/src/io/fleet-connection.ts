@@ -27,6 +27,8 @@ import type { TufClient } from './tuf-client.js';
 
 /** How often an unchanged report is published again, ms. */
 const REPORT_EVERY_MS = 10_000;
+/** The birth is said again with every so many reports. */
+const REPORTS_PER_BIRTH = 3;
 /** How long to wait for a disk that failed at the start, ms. */
 const DISK_RETRY_MS = 5000;
 
@@ -209,10 +211,13 @@ export class FleetConnection {
     return this.trust.now();
   }
 
-  private arm(): void {
+  private arm(reports = 1): void {
     this.cancelTimer = this.options.clock.after(REPORT_EVERY_MS, () => {
-      if (this.listener !== null && this.link.connected) this.report(this.listener.status(), false);
-      this.arm();
+      if (this.listener !== null && this.link.connected) {
+        if (reports % REPORTS_PER_BIRTH === 0) this.link.announce();
+        this.report(this.listener.status(), false);
+      }
+      this.arm(reports + 1);
     });
   }
 
@@ -254,7 +259,8 @@ export class FleetConnection {
   private command(bytes: Uint8Array): void {
     const opened = this.commands.open(bytes, this.trustedNow().ms);
     if (!opened.ok) {
-      this.options.log.warn({ reason: opened.reason }, 'command ignored');
+      // The server repeats what is not answered yet.
+      if (opened.reason !== 'SEEN') this.options.log.warn({ reason: opened.reason }, 'command ignored');
       return;
     }
     const { command } = opened;

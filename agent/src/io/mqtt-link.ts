@@ -7,8 +7,6 @@ import {
   MAX_MESSAGE_BYTES,
   type MessageKind,
   type MessageOf,
-  ROOT,
-  TUF_INDEX_TOPIC,
 } from '@vigie/protocol';
 import { connect, type MqttClient } from 'mqtt';
 import type { Link } from '../ports.js';
@@ -102,7 +100,7 @@ export class MqttLink implements Link {
       this.toUnsubscribe.clear();
       for (const topic of this.listeners.keys()) this.toSubscribe.add(topic);
       this.flush();
-      this.publish('presence', presence, { bootId, online: true, at: new Date().toISOString() }).catch(() => {});
+      this.announce();
       for (const listener of this.connectListeners) listener();
     });
     client.on('close', () => {
@@ -114,6 +112,16 @@ export class MqttLink implements Link {
     });
     client.on('error', (error) => log.warn({ err: error.message }, 'broker connection'));
     client.on('message', (topic, payload) => this.deliver(topic, payload));
+  }
+
+  /**
+   * Says that the board is there. Again from time to time: the last will of an earlier connection may come after the birth on
+   * this one, from another node of a cluster, and the broker may lose the birth.
+   */
+  announce(): void {
+    const { deviceId, bootId } = this.options;
+    const birth = { bootId, online: true, at: new Date().toISOString() };
+    this.publish('presence', deviceTopic(deviceId, 'presence'), birth).catch(() => {});
   }
 
   /** Calls back at every new connection. */
@@ -221,8 +229,7 @@ export class MqttLink implements Link {
     this.toSubscribe.clear();
     if (gone.length > 0) client.unsubscribe(gone, () => {});
     if (wanted.length === 0) return;
-    const topics = Object.fromEntries(wanted.map((topic) => [topic, { qos: subscriptionQos(topic) }]));
-    client.subscribe(topics, (_error, _granted, packet) => {
+    client.subscribe(wanted, { qos: SUBSCRIPTION_QOS }, (_error, _granted, packet) => {
       // Without an answer the connection broke: the next one subscribes to everything anyway.
       const codes = packet?.granted as number[] | undefined;
       if (codes === undefined) return;
@@ -259,13 +266,11 @@ export class MqttLink implements Link {
 }
 
 /**
- * What is retained and read once is asked for by QoS 0: with a clean session it is not sent again on the next connection
- * either way, and brokers pay for QoS 1 (each such subscription is a replicated consumer in a NATS cluster).
+ * Everything is asked for by QoS 0. With a clean session QoS 1 would add nothing over one TCP connection: on the next one it
+ * is not sent again either, and what may be lost is repeated by the server (retained state, commands) or asked for again by
+ * the outbox. Brokers pay for QoS 1: in a NATS cluster each such subscription is a replicated consumer with elections of its own.
  */
-function subscriptionQos(topic: string): 0 | 1 {
-  const once = topic.startsWith(`${ROOT}/chunks/`) || (topic.startsWith(`${ROOT}/tuf/`) && topic !== TUF_INDEX_TOPIC);
-  return once ? 0 : 1;
-}
+const SUBSCRIPTION_QOS = 0;
 
 function bytesOf(stream: Partial<Socket> | null): number {
   return stream?.bytesRead ?? 0;

@@ -128,7 +128,9 @@ it('asks who is online exactly when the connection that hears it is new, and is 
   });
   expect(said[0]).toBe('asked');
   const cut = async (name: string) => {
-    const session = Object.values(aedes.clients as Record<string, { id: string; conn: Socket }>);
+    const session = Object.values(
+      (aedes as unknown as { clients: Record<string, { id: string; conn: Socket }> }).clients,
+    );
     session.find(({ id }) => id === `vigie-server-${name}`)?.conn.destroy();
     await vi.waitFor(() => expect(client.connections).toBe(4));
     await vi.waitFor(() => expect(client.connections).toBe(5), { timeout: 10_000 });
