@@ -13,12 +13,19 @@ const port = parentPort;
 const asWritten = (value: string) => value;
 const parsers = { [types.TIMESTAMP]: asWritten, [types.TIMESTAMPTZ]: asWritten, [types.DATE]: asWritten };
 
-const database = await PGlite.create({ dataDir: (workerData as { directory: string }).directory });
+const { directory, slowMs } = workerData as { directory: string; slowMs: number };
+const database = await PGlite.create({ dataDir: directory });
 
 type Runner = Pick<PGlite, 'query'>;
 async function run(runner: Runner, statement: Statement): Promise<unknown[]> {
-  const result = await runner.query(statement.sql, statement.params, { rowMode: statement.rows, parsers });
-  return result.rows;
+  const began = performance.now();
+  try {
+    const result = await runner.query(statement.sql, statement.params, { rowMode: statement.rows, parsers });
+    return result.rows;
+  } finally {
+    const ms = performance.now() - began;
+    if (ms > slowMs) port.postMessage({ id: null, slow: { sql: statement.sql, ms } } satisfies DatabaseReply);
+  }
 }
 
 async function answer(request: DatabaseRequest): Promise<unknown> {
@@ -37,8 +44,12 @@ async function answer(request: DatabaseRequest): Promise<unknown> {
   }
 }
 
+/** One request after the other, so that the time of a statement is its own. */
+let before: Promise<unknown> = Promise.resolve();
 port.on('message', (request: DatabaseRequest) => {
-  answer(request).then(
+  const mine = before.then(() => answer(request));
+  before = mine.catch(() => undefined);
+  mine.then(
     (result) => port.postMessage({ id: request.id, ok: true, result } satisfies DatabaseReply),
     (error: Error & { code?: string }) =>
       port.postMessage({
