@@ -1,6 +1,7 @@
 import { parentPort, workerData } from 'node:worker_threads';
 import { PGlite, types } from '@electric-sql/pglite';
-import type { DatabaseReply, DatabaseRequest, Statement } from './pglite-messages.js';
+import type { Performed, Statement } from './database.js';
+import type { DatabaseReply, DatabaseRequest } from './pglite-messages.js';
 
 /**
  * PGlite on a thread of its own: a query is WASM on one thread, and in the server's it would hold the broker.
@@ -15,17 +16,21 @@ const parsers = { [types.TIMESTAMP]: asWritten, [types.TIMESTAMPTZ]: asWritten, 
 
 const { directory, slowMs } = workerData as { directory: string; slowMs: number };
 const database = await PGlite.create({ dataDir: directory });
+// Its pages are in memory: what PostgreSQL assumes of a disk makes it read whole tables where a few rows are wanted.
+await database.exec('set random_page_cost = 1.1');
 
 type Runner = Pick<PGlite, 'query'>;
-async function run(runner: Runner, statement: Statement): Promise<unknown[]> {
+async function ask(runner: Runner, { sql, params, rows }: Statement) {
   const began = performance.now();
   try {
-    const result = await runner.query(statement.sql, statement.params, { rowMode: statement.rows, parsers });
-    return result.rows;
+    return await runner.query(sql, params, { rowMode: rows, parsers });
   } finally {
     const ms = performance.now() - began;
-    if (ms > slowMs) port.postMessage({ id: null, slow: { sql: statement.sql, ms } } satisfies DatabaseReply);
+    if (ms > slowMs) port.postMessage({ id: null, slow: { sql, ms } } satisfies DatabaseReply);
   }
+}
+async function run(runner: Runner, statement: Statement): Promise<unknown[]> {
+  return (await ask(runner, statement)).rows;
 }
 
 async function answer(request: DatabaseRequest): Promise<unknown> {
@@ -38,6 +43,18 @@ async function answer(request: DatabaseRequest): Promise<unknown> {
         for (const statement of request.statements)
           results.push(await run(transaction as unknown as Runner, statement));
         return results;
+      });
+    case 'perform':
+      return database.transaction(async (transaction): Promise<Performed> => {
+        const runner = transaction as unknown as Runner;
+        const results: unknown[][] = [];
+        let changed = false;
+        for (const statement of request.statements) {
+          const { rows, affectedRows = 0 } = await ask(runner, statement);
+          results.push(rows);
+          changed ||= statement.writes && (affectedRows > 0 || rows.length > 0);
+        }
+        return { results, last: changed ? await run(runner, request.last) : null };
       });
     case 'close':
       return database.close();
