@@ -39,7 +39,7 @@ interface Rollout {
  * Two releases beside each other, on boards whose line, signatures and telemetry are real and whose frames per second follow
  * from the precision of what they run: FP32 4.8, INT8 12.6. Only the server's clock is moved, so that minutes pass.
  */
-describe('A/B', { timeout: 60_000 }, () => {
+describe('A/B', { timeout: 120_000 }, () => {
   let close = async () => {};
   let fleet: SimulatedFleet;
   const apis = new Map<string, Api>();
@@ -56,10 +56,14 @@ describe('A/B', { timeout: 60_000 }, () => {
   const decisions = async (id: number, kind: string) =>
     (await call<{ items: Decision[] }>('viewer', 'GET', `/rollouts/${id}/decisions?kind=${kind}`)).items;
   const reaches = (id: number, what: string, holds: (rollout: Rollout) => boolean) =>
-    until(`rollout ${id} to be ${what}`, async () => {
-      const rollout = await show(id);
-      return holds(rollout) ? rollout : null;
-    });
+    until(
+      `rollout ${id} to be ${what}`,
+      async () => {
+        const rollout = await show(id);
+        return holds(rollout) ? rollout : null;
+      },
+      60_000,
+    );
 
   async function upload(precision: Precision & ('fp32' | 'int8'), version: string): Promise<void> {
     const bytes = await changedPackage(precision, (folder) =>
@@ -128,7 +132,7 @@ describe('A/B', { timeout: 60_000 }, () => {
     await fleet.start();
     await fleet.connected();
     await minuteOfTelemetry();
-  }, 120_000);
+  }, 240_000);
   afterAll(() => close(), 60_000);
 
   const runs = (version: string) => expect(fleet.tally().running).toEqual({ [digests.get(version)!]: BOARDS });

@@ -1,6 +1,6 @@
 import { judgeComparison } from './cohorts.js';
 import type { Draft } from './draft.js';
-import { deadlineOf, figuresOf, judgeSilence, judgeWave, ruleOf, soakEnds, type WaveVerdict } from './judge.js';
+import { figuresOf, judgeSilence, judgeWave, ruleOf, soakEnds, type WaveVerdict } from './judge.js';
 import { judgeGates } from './live-gates.js';
 import type { Rollout } from './model.js';
 import { boards, offer } from './tell.js';
@@ -96,7 +96,7 @@ function judgeOpen(draft: Draft): void {
   const { progress, rollout, now, pending } = draft;
   const rule = ruleOf({ spec: rollout.spec, progress });
   const figures = figuresOf(draft.tally(progress.wave));
-  const late = now >= deadlineOf(rule, progress);
+  const late = now >= draft.dueAt(progress.openedAt, rule.deadlineSeconds);
   if (progress.accepted) {
     if (draft.total('out') === 0 && (pending === 0 || late)) soak(draft, { ...figures, accepted: true });
     return;
