@@ -19,7 +19,7 @@ describe('parseConfig', () => {
         ...{ requestsPerSecond: 100, requestBurst: 1000, anonymousPerSecond: 200, anonymousBurst: 2000 },
         ...{ refusedBurst: 60, streams: 200 },
       },
-      registry: { policy: 'default', garbageGraceHours: 24 },
+      registry: { policy: 'gates', garbageGraceHours: 24 },
       upload: {
         ...{ maxBytes: 268_435_456, verifyTimeoutSeconds: 120, verifyMemoryMiB: 1536 },
         ...{ maxOpen: 16, expiryHours: 24 },

@@ -31,7 +31,6 @@ export function wireGates(
   // Comparisons of releases show what gates judge by.
   comparisons.follow({ resultsOf: async (id) => (await benchmarks.evidence(id)).map(({ result }) => result) });
   const gates = new GateRepository(database);
-  comparisons.follow({ resultsOf: async (id) => (await benchmarks.evidence(id)).map(({ result }) => result) });
   const champion = (name: string) => promotions.champion(name);
   const { release, secondPerson, resultsPerRelease, labTimeoutSeconds: timeoutSeconds } = config.gates;
   const judge = new GateJudge({ benchmarks, gates, grants, releases, life, publication, champion, release, now });

@@ -40,7 +40,7 @@ export const releases = pgTable(
     /** Sum of the sizes of the package's files, bytes. */
     bytes: counter('bytes').notNull(),
     state: text('state').$type<ReleaseState>().notNull(),
-    /** Which policy let it reach `released`; `default-policy` until gates exist. */
+    /** Which policy let it reach `released`; `default-policy` where gates were not asked. */
     certifiedBy: text('certified_by'),
     descriptor: jsonb('descriptor').$type<ReleaseDescriptor>().notNull(),
     /** SHA-256 and length of the descriptor's exact bytes: the TUF target and its one chunk. */
