@@ -76,9 +76,10 @@ const orders = (kinds: readonly RolloutCommand['kind'][]) =>
 
 const ERROR_MINIMUM = 4;
 const COMPARISON = {
-  ...{ release: { name: 'm', version: '3.0.0' }, metric: 'fps', better: 'higher' },
-  ...{ seconds: 60, minDevices: 2, confidence: 0.9 },
-} as const;
+  ...{ release: { name: 'm', version: '3.0.0' }, seconds: 60, minDevices: 2, confidence: 0.9 },
+  metric: 'fps' as const,
+  better: 'higher' as const,
+};
 
 type Wishes = typeof request extends fc.Arbitrary<infer T> ? T : never;
 
