@@ -1,6 +1,7 @@
 import { sql } from 'drizzle-orm';
 import type { DeviceFacts } from '../../alerts/device-observations.js';
 import type { Database } from './database.js';
+import { type DeviceRange, deviceRanges, within } from './device-ranges.js';
 
 interface FactsRow {
   id: string;
@@ -37,20 +38,12 @@ export class AlertFactsRepository {
 
   /** Every board that may come in, in parts, in the order of ids. */
   async *devices(now: Date, wanted: WantedFacts = NOTHING): AsyncGenerator<DeviceFacts[]> {
-    for (let after = ''; ; ) {
-      const [part] = await this.#rows<{ last: string | null; count: number }>(sql`
-        select max(id) as last, count(*)::int as count
-        from (select id from devices where id > ${after} order by id limit ${BOARDS_AT_ONCE}) part`);
-      if (part.last === null) return;
-      yield await this.#between(after, part.last, now, wanted);
-      if (part.count < BOARDS_AT_ONCE) return;
-      after = part.last;
-    }
+    for await (const range of deviceRanges(this.database, BOARDS_AT_ONCE)) yield await this.#within(range, now, wanted);
   }
 
-  async #between(after: string, last: string, now: Date, wanted: WantedFacts): Promise<DeviceFacts[]> {
+  async #within(range: DeviceRange, now: Date, wanted: WantedFacts): Promise<DeviceFacts[]> {
     const dayBefore = sql`${new Date(now.getTime() - 86_400_000).toISOString()}::timestamptz`;
-    const these = sql`device_id > ${after} and device_id <= ${last}`;
+    const these = within(sql`device_id`, range);
     const none = (columns: string) => sql`(select null::text as device_id, ${sql.raw(columns)} where false)`;
     const telemetry = wanted.telemetry
       ? sql`lateral (select received_at, (body ->> 'fps')::float8 as fps, (body ->> 'diskFreeBytes')::float8 as disk_free,
@@ -77,7 +70,7 @@ export class AlertFactsRepository {
       left join ${hours} h on h.device_id = d.id
       left join ${findings} f on f.device_id = d.id and f.model = d.running_digest
       left join ${certificates} c on c.device_id = d.id
-      where d.id > ${after} and d.id <= ${last} and d.revoked_at is null`);
+      where ${within(sql`d.id`, range)} and d.revoked_at is null`);
     return rows.map((row) => ({
       ...{ id: row.id, tags: row.tags, hardwareClass: row.hardware_class, running: row.running, online: row.online },
       ...{ presenceAt: date(row.presence_at), error: row.error, certificateEndsAt: date(row.certificate_ends_at) },
