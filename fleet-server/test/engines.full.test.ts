@@ -25,6 +25,7 @@ const ON_BOTH = [
   'metrics.test.ts',
   'notifications.full.test.ts',
   'objects.test.ts',
+  'open-connections.test.ts',
   'openapi.test.ts',
   'registry.test.ts',
   'retention.test.ts',
