@@ -60,6 +60,7 @@ const LEFT_OUT: Record<string, string> = {
   'rollout-properties.test.ts': 'has no engine: the pure rules of rollouts',
   's3.test.ts': 'is about the object store',
   'server-certificate.test.ts': 'is about files of the data folder',
+  'trusted-proxies.test.ts': 'is about addresses of requests; it has no engine',
   'tuf-http.test.ts': 'has no engine: metadata over HTTP',
   'tuf-offline.full.test.ts': 'is about the command line and keys in files',
   'tuf-wire.test.ts': 'has no engine: a forged wire',

@@ -7,7 +7,7 @@ import type { Credential } from '../roles.js';
 import { sessionRoutes } from '../routes/access-session-routes.js';
 import { apiTokenRoutes } from '../routes/access-token-routes.js';
 import { userRoutes } from '../routes/access-user-routes.js';
-import { type ApiGate, installGate, isSecure } from '../routes/api-gate.js';
+import { type ApiGate, installGate } from '../routes/api-gate.js';
 import { installAudit } from '../routes/audit-hook.js';
 import { auditRoutes } from '../routes/audit-routes.js';
 import { installIdempotency } from '../routes/idempotency.js';
@@ -89,10 +89,9 @@ export function wireAccess({
       installIdempotency(app, keys, now);
     },
     routes(app, { tls }) {
-      const secure = isSecure(gate, tls);
       const maxAgeSeconds = access.sessionHours * 3600;
       const { publicUrls } = gate;
-      sessionRoutes(app, { sessions: sessionService, users: userService, publicUrls, tls, secure, maxAgeSeconds, now });
+      sessionRoutes(app, { sessions: sessionService, users: userService, publicUrls, tls, maxAgeSeconds, now });
       userRoutes(app, userService);
       apiTokenRoutes(app, tokenService);
       auditRoutes(app, new AuditLog(audit));
