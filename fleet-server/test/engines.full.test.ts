@@ -39,6 +39,7 @@ const ON_BOTH = [
 
 /** Why the others do not run a second time. */
 const LEFT_OUT: Record<string, string> = {
+  'activity-order.full.test.ts': 'runs on PostgreSQL anyway; the embedded database has one writer',
   'backup.full.test.ts':
     'restores into an embedded server; it passes with a backup taken on PostgreSQL, and takes a minute',
   'channels.full.test.ts': 'kills a process over and over; what it kills is the same on both, and it takes a minute',
