@@ -10,6 +10,7 @@ const ON_BOTH = [
   'access.test.ts',
   'access-cli.full.test.ts',
   'api.test.ts',
+  'audit-transactions.test.ts',
   'audit.test.ts',
   'device-messages.test.ts',
   'devices.test.ts',

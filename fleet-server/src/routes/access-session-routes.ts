@@ -82,8 +82,8 @@ export function sessionRoutes(app: FastifyInstance, options: SessionRouteOptions
     async (request, reply) => {
       const { id, kind } = request.credential as Credential;
       if (kind !== 'session') return sendProblem(reply, 'SESSION_UNKNOWN', 'a token is no login; revoke it instead');
-      request.audit.written = true;
-      await sessions.end(bare(id), auditEntryOf(request, now(), { subject: bare(id), status: 204 }));
+      request.audit.subject = bare(id);
+      await sessions.end(bare(id));
       return reply.header('set-cookie', cookie('', 0)).code(204).send();
     },
   );
@@ -104,13 +104,9 @@ export function sessionRoutes(app: FastifyInstance, options: SessionRouteOptions
       const { id, kind, actor } = request.credential as Credential;
       if (kind !== 'session') return sendProblem(reply, 'SESSION_UNKNOWN', 'a token has no password; log in');
       request.audit.subject = actor.name;
-      const entry = auditEntryOf(request, now(), { status: 204 });
-      const result = await busyIsProblem(reply, () =>
-        users.changeOwnPassword(actor.name, bare(id), request.body, entry),
-      );
+      const result = await busyIsProblem(reply, () => users.changeOwnPassword(actor.name, bare(id), request.body));
       if (result === null) return reply;
       if (!result.ok) return sendProblem(reply, result.code, result.detail);
-      request.audit.written = true;
       return reply.code(204).send();
     },
   );
@@ -153,9 +149,8 @@ export function sessionRoutes(app: FastifyInstance, options: SessionRouteOptions
       // One that is somebody else's is none for him.
       if (found === null || !(mine || mayActAs(actor, 'admin')))
         return sendProblem(reply, 'SESSION_UNKNOWN', `there is no session ${id}`);
-      request.audit.written = true;
-      const details = { user: found.user };
-      await sessions.end(id, auditEntryOf(request, now(), { status: 204, details }));
+      request.audit.details = { user: found.user };
+      await sessions.end(id);
       return reply.code(204).send();
     },
   );

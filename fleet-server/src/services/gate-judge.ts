@@ -8,6 +8,7 @@ import type { GrantRepository } from '../io/database/grant-repository.js';
 import type { ReleaseRecord, ReleaseRepository } from '../io/database/release-repository.js';
 import type { VerdictInputs } from '../io/database/schema/gates.js';
 import type { Now } from '../ports.js';
+import { byTheWay } from './deed.js';
 import type { Publication } from './publication.js';
 import type { ReleaseLife } from './release-life.js';
 import { Serial } from './serial.js';
@@ -114,7 +115,8 @@ export class GateJudge {
     const release = await releases.findById(releaseId);
     if (release === null)
       return { ok: false, code: 'RELEASE_UNKNOWN', detail: `no release has the number ${releaseId}` };
-    const settle = async () => mark !== undefined && (await gates.settle(releaseId, mark.changes));
+    // Its mark is no part of what is judged.
+    const settle = async () => mark !== undefined && (await byTheWay(() => gates.settle(releaseId, mark.changes)));
     const label = `${release.name}@${release.version}`;
     if (release.state === 'withdrawn') {
       await settle();

@@ -25,6 +25,8 @@ const STEPS_AT_ONCE = 20;
 const JOIN_EVERY_MS = 5_000;
 /** A board that is online and does not answer is told the same again after so long: it may have missed it, ms. */
 const REPEAT_AFTER_MS = 15_000;
+/** How long the zones of a rollout's boards are believed, ms. */
+const ZONES_FOR_MS = 60_000;
 const MINUTE_MS = 60_000;
 
 /** What it tells boards through. */
@@ -35,12 +37,13 @@ export interface DesiredPublisher {
 
 /**
  * Moves rollouts on: reads what changed, lets the engine decide, writes the step, and only then tells the boards. Nothing is
- * kept in memory but when was looked for newcomers: a process that dies anywhere is followed by one that reads the same
+ * kept in memory but when was looked for newcomers, and where boards live: a process that dies anywhere is followed by one that reads the same
  * database and goes on. Two that run at once are kept apart by the revision (see RolloutWriter).
  */
 export class RolloutAdvance {
   readonly #joined = new Map<number, number>();
   readonly #repeated = new Map<number, number>();
+  readonly #zones = new Map<number, { at: number; zones: readonly string[] }>();
 
   constructor(
     private readonly repository: RolloutRepository,
@@ -67,6 +70,7 @@ export class RolloutAdvance {
   /** Boards were enrolled, tagged or certified: newcomers are looked for at the next turn. */
   lookForNewcomers(): void {
     this.#joined.clear();
+    this.#zones.clear();
   }
 
   /** A finished rollout that follows has time: there may be many of them, and each looks at all its boards. */
@@ -135,6 +139,7 @@ export class RolloutAdvance {
     const wantsFigures = needsFigures(rollout, tallies, now);
     return {
       ...{ now, targets, touched, candidates, tallies, startsLastMinute: starts, toTurnBack: holding.count },
+      zones: await this.#zonesOf(rollout, now),
       installable: await repository.installable(),
       joining: joins ? await this.#joining(rollout, targets, now) : null,
       recertified: joins ? await this.#recertified(id, spec, targets) : [],
@@ -157,6 +162,17 @@ export class RolloutAdvance {
     const zones = spec.windows.length === 0 ? null : await this.#openZones(spec, at);
     if (zones?.length === 0) return [];
     return this.repository.candidates(id, progress.wave, at, zones, room);
+  }
+
+  /** Zones that the deadlines of a rollout go by. Read now and then only: every step asks. */
+  async #zonesOf({ id, spec }: StoredRollout, now: number): Promise<readonly string[]> {
+    if (spec.windows.every(({ timeZone }) => timeZone !== undefined)) return [];
+    const known = this.#zones.get(id);
+    if (known !== undefined && now - known.at < ZONES_FOR_MS) return known.zones;
+    const zones = await this.repository.zonesOf(id);
+    // Before it is planned it has no boards.
+    if (zones.length > 0) this.#zones.set(id, { at: now, zones });
+    return zones;
   }
 
   async #openZones(spec: RolloutSpec, at: Date): Promise<string[]> {

@@ -116,7 +116,10 @@ export class SessionService {
       users.loggedIn(user, now),
       sessions.forgetting(account.key),
       sessions.forgiving(crowd),
-      audit.insertion(entry({ actor: user, credential: `session:${id}`, subject: user, outcome: 'done', status: 200 })),
+      audit.insertion(
+        entry({ actor: user, credential: `session:${id}`, subject: user, outcome: 'done', status: 200 }),
+        sessions.isOpen(id),
+      ),
     ]);
     // Its password or its right to log in went away at this very moment.
     if (opened.length === 0) return refused;
@@ -136,9 +139,9 @@ export class SessionService {
   }
 
   /** Ends a session. False: there is none. */
-  async end(id: string, entry: AuditEntry): Promise<boolean> {
-    const { database, sessions, audit } = this.parts;
-    const [gone] = await database.transaction([sessions.removal(id), audit.insertion(entry)]);
+  async end(id: string): Promise<boolean> {
+    const { database, sessions } = this.parts;
+    const [gone] = await database.transaction([sessions.removal(id)]);
     return gone.length === 1;
   }
 

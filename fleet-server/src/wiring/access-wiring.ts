@@ -47,8 +47,8 @@ export function wireAccess({ config, database, tokens, activity, log, now }: Cor
     lockMs: access.lockoutMinutes * MINUTE_MS,
   };
   const sessionService = new SessionService({ database, sessions, tokens, users, audit, passwords }, rules, now);
-  const userService = new UserService(database, users, audit, passwords, now);
-  const tokenService = new ApiTokenService(database, tokens, audit, now);
+  const userService = new UserService(database, users, passwords, now);
+  const tokenService = new ApiTokenService(database, tokens, now);
   const clock = () => performance.now();
   const gate: ApiGate = {
     byToken: (secret) => sessionService.byToken(secret),
@@ -76,8 +76,8 @@ export function wireAccess({ config, database, tokens, activity, log, now }: Cor
       const maxAgeSeconds = access.sessionHours * 3600;
       const { publicUrls } = gate;
       sessionRoutes(app, { sessions: sessionService, users: userService, publicUrls, tls, secure, maxAgeSeconds, now });
-      userRoutes(app, userService, now);
-      apiTokenRoutes(app, tokenService, now);
+      userRoutes(app, userService);
+      apiTokenRoutes(app, tokenService);
       auditRoutes(app, new AuditLog(audit));
       streamRoutes(app, { activity, tail, counts, open, most: access.streams, heartbeatMs: HEARTBEAT_MS });
     },

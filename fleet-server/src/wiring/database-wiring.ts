@@ -2,7 +2,7 @@ import { readFile } from 'node:fs/promises';
 import type { ConnectionOptions } from 'node:tls';
 import type { Logger } from 'pino';
 import { ConfigError, isLoopback, type ServerConfig } from '../config.js';
-import type { Database } from '../io/database/database.js';
+import type { Engine } from '../io/database/database.js';
 import { PgliteDatabase } from '../io/database/pglite-database.js';
 import { PostgresDatabase } from '../io/database/postgres-database.js';
 
@@ -15,7 +15,7 @@ export async function openDatabase(
   config: DatabaseConfig,
   embedded: string,
   { log, onLost, environment = process.env }: DatabaseHost,
-): Promise<Database> {
+): Promise<Engine> {
   const url = await databaseUrl(config, environment);
   return url === null ? PgliteDatabase.open(embedded, onLost) : openPostgres(url, config, log);
 }

@@ -3,11 +3,11 @@ import { Worker } from 'node:worker_threads';
 import { drizzle, type PgRemoteDatabase } from 'drizzle-orm/pg-proxy';
 import { migrate } from 'drizzle-orm/pg-proxy/migrator';
 import { DatabaseError } from '../../database-error.js';
-import type { Database, Query } from './database.js';
-import type { DatabaseReply, Statement, UnsentRequest } from './pglite-messages.js';
+import type { Engine, MarkedStatement, Performed, Query, Statement } from './database.js';
+import type { DatabaseReply, UnsentRequest } from './pglite-messages.js';
 
 /** Drizzle over PGlite in a worker thread. */
-export class PgliteDatabase implements Database {
+export class PgliteDatabase implements Engine {
   readonly engine = 'pglite';
   readonly drizzle: PgRemoteDatabase;
   readonly #worker: Worker;
@@ -19,8 +19,7 @@ export class PgliteDatabase implements Database {
   private constructor(worker: Worker, onLost: (error: Error) => void) {
     this.#worker = worker;
     this.drizzle = drizzle(async (sql, params, method) => {
-      const rows = method === 'all' ? 'array' : 'object';
-      return { rows: (await this.#call({ operation: 'query', statement: { sql, params, rows } })) as unknown[] };
+      return { rows: await this.query({ sql, params, rows: method === 'all' ? 'array' : 'object' }) };
     });
     worker.on('message', (reply: DatabaseReply) => this.#settle(reply));
     const lost = (error: Error) => {
@@ -56,6 +55,14 @@ export class PgliteDatabase implements Database {
       return { sql, params, rows: 'object' };
     });
     return (await this.#call({ operation: 'transaction', statements })) as Record<string, unknown>[][];
+  }
+
+  async query(statement: Statement): Promise<unknown[]> {
+    return (await this.#call({ operation: 'query', statement })) as unknown[];
+  }
+
+  async perform(statements: readonly MarkedStatement[], last: Statement): Promise<Performed> {
+    return (await this.#call({ operation: 'perform', statements, last })) as Performed;
   }
 
   async close(): Promise<void> {

@@ -1,14 +1,10 @@
-/** What travels between the server's thread and the database's. */
-export interface Statement {
-  sql: string;
-  params: unknown[];
-  /** Rows as arrays (Drizzle's queries) or as objects by column name. */
-  rows: 'array' | 'object';
-}
+import type { MarkedStatement, Statement } from './database.js';
 
+/** What travels between the server's thread and the database's. */
 export type DatabaseRequest =
   | { id: number; operation: 'query'; statement: Statement }
   | { id: number; operation: 'transaction'; statements: Statement[] }
+  | { id: number; operation: 'perform'; statements: readonly MarkedStatement[]; last: Statement }
   | { id: number; operation: 'close' };
 
 type WithoutId<T> = T extends unknown ? Omit<T, 'id'> : never;

@@ -1,6 +1,7 @@
 import { parentPort, workerData } from 'node:worker_threads';
 import { PGlite, types } from '@electric-sql/pglite';
-import type { DatabaseReply, DatabaseRequest, Statement } from './pglite-messages.js';
+import type { Performed, Statement } from './database.js';
+import type { DatabaseReply, DatabaseRequest } from './pglite-messages.js';
 
 /**
  * PGlite on a thread of its own: a query is WASM on one thread, and in the server's it would hold the broker.
@@ -16,9 +17,9 @@ const parsers = { [types.TIMESTAMP]: asWritten, [types.TIMESTAMPTZ]: asWritten, 
 const database = await PGlite.create({ dataDir: (workerData as { directory: string }).directory });
 
 type Runner = Pick<PGlite, 'query'>;
+const ask = (runner: Runner, { sql, params, rows }: Statement) => runner.query(sql, params, { rowMode: rows, parsers });
 async function run(runner: Runner, statement: Statement): Promise<unknown[]> {
-  const result = await runner.query(statement.sql, statement.params, { rowMode: statement.rows, parsers });
-  return result.rows;
+  return (await ask(runner, statement)).rows;
 }
 
 async function answer(request: DatabaseRequest): Promise<unknown> {
@@ -31,6 +32,18 @@ async function answer(request: DatabaseRequest): Promise<unknown> {
         for (const statement of request.statements)
           results.push(await run(transaction as unknown as Runner, statement));
         return results;
+      });
+    case 'perform':
+      return database.transaction(async (transaction): Promise<Performed> => {
+        const runner = transaction as unknown as Runner;
+        const results: unknown[][] = [];
+        let changed = false;
+        for (const statement of request.statements) {
+          const { rows, affectedRows = 0 } = await ask(runner, statement);
+          results.push(rows);
+          changed ||= statement.writes && (affectedRows > 0 || rows.length > 0);
+        }
+        return { results, last: changed ? await run(runner, request.last) : null };
       });
     case 'close':
       return database.close();

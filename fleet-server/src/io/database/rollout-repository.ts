@@ -224,6 +224,18 @@ export class RolloutRepository {
     return rows.map((row) => row.zone);
   }
 
+  /** Zones of a rollout's boards, sorted. */
+  async zonesOf(id: number): Promise<string[]> {
+    const zone = sql<string>`coalesce(${devices.timeZone}, 'UTC')`;
+    const rows = await this.#db
+      .selectDistinct({ zone })
+      .from(members)
+      .innerJoin(devices, eq(devices.id, members.deviceId))
+      .where(eq(members.rolloutId, id))
+      .orderBy(zone);
+    return rows.map((row) => row.zone);
+  }
+
   /** Told boards that have not answered for a while, though they are online: they may have missed it. */
   async unanswered(id: number, toldBefore: Date, limit: number): Promise<string[]> {
     const rows = await this.#db
