@@ -4,8 +4,9 @@ import { become, setUp } from './lib/setup.mjs';
 
 const HELP = `npm run demo -- [options]
 
-Installs what is missing, builds, starts a fleet server and one enrolled board on the bundled clip, publishes the FP32
-release, waits for live detections, publishes the INT8 release and shows the hot swap. Prints URLs to look at.
+Installs what is missing, builds, starts a fleet server and one enrolled board on the bundled clip, publishes the FP32 and
+the INT8 release, measures both for the gate, assigns FP32, waits for live detections, swaps INT8 in and shows the figures.
+Prints URLs to look at.
 
   --once             end after the story; exit 0 only if every check held
   --json             print one JSON document on stdout and nothing else there; the story goes to stderr

@@ -10,7 +10,7 @@ const HELP = `npm test -- [--full] [vitest options and filters]
 
 Installs what is missing, builds and runs the tests of all workspaces. \`npm run test:full\` (or --full) runs them and then
 the files named *.full.test.ts: a browser, clients that are not ours, real clips, emulated boards. Ends with one line
-"N passed, N failed, N skipped", after the reason of each skipped test.
+"N passed, N failed, N skipped", after the reason of each test that was skipped or failed.
 `;
 
 /** One vitest run. `stage` is VIGIE_FULL as vitest.config.ts reads it. Returns the exit code and what our reporter counted. */
@@ -33,7 +33,12 @@ async function runVitest(stage, args) {
     return { code, ...JSON.parse(readFileSync(resultFile, 'utf8')) };
   } catch (error) {
     process.stderr.write(`vitest left no result: ${error.message}\n`);
-    return { code: 1, passed: 0, failed: 0, skipped: [] };
+    return {
+      code: 1,
+      passed: 0,
+      failed: [{ name: 'vitest', reason: `left no result: ${error.message}` }],
+      skipped: [],
+    };
   } finally {
     rmSync(folder, { recursive: true, force: true });
   }
@@ -60,17 +65,18 @@ await orFail(() => setUp({ programs }));
 const runs = [await runVitest('', args)];
 if (full) runs.push(await runVitest('only', args));
 
-const total = { passed: 0, failed: 0, skipped: [] };
+const total = { passed: 0, failed: [], skipped: [] };
 for (const run of runs) {
   total.passed += run.passed;
-  total.failed += run.failed;
+  total.failed.push(...run.failed);
   total.skipped.push(...run.skipped);
 }
 process.stdout.write('\n');
 for (const { name, reason } of total.skipped) process.stdout.write(`skipped: ${name}: ${reason}\n`);
-process.stdout.write(`${total.passed} passed, ${total.failed} failed, ${total.skipped.length} skipped\n`);
+for (const { name, reason } of total.failed) process.stdout.write(`failed: ${name}: ${reason}\n`);
+process.stdout.write(`${total.passed} passed, ${total.failed.length} failed, ${total.skipped.length} skipped\n`);
 
 const code = runs.find((run) => run.code !== 0)?.code ?? 0;
 // A filter that matches nothing, or a runner that found nothing, must not look like success.
-const nothingRan = total.passed + total.failed + total.skipped.length === 0;
-process.exitCode = code !== 0 ? code : nothingRan || total.failed > 0 ? 1 : 0;
+const nothingRan = total.passed + total.failed.length + total.skipped.length === 0;
+process.exitCode = code !== 0 ? code : nothingRan || total.failed.length > 0 ? 1 : 0;

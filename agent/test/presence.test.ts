@@ -41,8 +41,7 @@ it('says again that the board is there, because the last will of an earlier conn
   await until('the birth', () => births().length === 1);
   const topic = deviceTopic('board-1', 'presence');
   await broker.retain(topic, Buffer.from(JSON.stringify({ bootId: BOOT, online: false })));
-  clock.advance(29_000);
-  clock.advance(1000);
+  clock.advance(60_000);
   await until('the birth once more', () => births().length === 2);
   expect(births().map(({ payload }) => JSON.parse(payload.toString()))).toEqual([
     { bootId: BOOT, online: true, at: expect.any(String) },

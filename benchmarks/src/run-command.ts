@@ -13,6 +13,8 @@ import { CLIP, requireFiles, requirePackage } from './rig/repository.js';
 export interface RunOptions {
   warmup: number;
   samples: number;
+  /** Says nothing on stderr. */
+  quiet?: boolean;
 }
 
 /** Calls `use` with the package as a folder; a `.vigie` file is unpacked for that time. */
@@ -28,16 +30,17 @@ async function withPackageDirectory<T>(path: string, use: (directory: string) =>
 }
 
 /** Latency of a model alone, one thread, by the path it takes in a board's inference child, on frames of the clip. */
-export async function runModel(path: string, options: RunOptions): Promise<BenchmarkResult> {
+export async function runModel(path: string, { quiet = false, ...options }: RunOptions): Promise<BenchmarkResult> {
   requireFiles([CLIP]);
   requirePackage(path);
-  progress(`${options.warmup} frames of warm-up, then ${options.samples} samples`);
+  const say = quiet ? () => undefined : progress;
+  say(`${options.warmup} frames of warm-up, then ${options.samples} samples`);
   const model = await withPackageDirectory(path, (directory) =>
     measureModel({ mode: 'detector', directory, clip: CLIP, ...options }),
   );
   const { p50, p95, p99 } = percentiles(model.latenciesMs);
   const fps = (model.latenciesMs.length * 1000) / model.wallMs;
-  progress(
+  say(
     `${model.release.name} ${model.release.version} (${model.precision}): p50 ${ms(p50)}, p95 ${ms(p95)}, p99 ${ms(p99)}, ` +
       `${fps.toFixed(1)} FPS, ${Math.round(model.residentBytes / 1048576)} MiB`,
   );

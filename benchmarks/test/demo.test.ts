@@ -58,6 +58,16 @@ describe('demo', () => {
       expect(code).toBe(0);
       expect(report.ok).toBe(true);
       expect(report.releases.map(({ precision }) => precision)).toEqual(['fp32', 'int8']);
+      expect(report.gates.map(({ policy, verdict }) => [policy, verdict])).toEqual([
+        ['demo', 'pass'],
+        ['demo', 'pass'],
+      ]);
+      for (const { release, refused, metrics } of report.gates) {
+        expect(refused).toContain(`${release} is a candidate that nothing has measured yet`);
+        expect(metrics.fps).toBeGreaterThan(3);
+      }
+      const held = report.checks.filter(({ name }) => /refused|passed the gate|certified for/.test(name));
+      expect(held).toHaveLength(6);
       expect(report.swap.framesMissed).toBe(0);
       expect(report.detections).toBeGreaterThan(0);
       expect(report.events).toBeGreaterThanOrEqual(2);

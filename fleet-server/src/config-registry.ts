@@ -6,9 +6,9 @@ const Strict = { additionalProperties: false } as const;
 export const RegistryConfig = Type.Object(
   {
     policy: Type.Union([Type.Literal('default'), Type.Literal('gates')], {
-      default: 'default',
+      default: 'gates',
       description:
-        'default: a verified package is released at once, certified for the classes it names; gates: it stays a candidate until gates certify it',
+        'gates: a verified package stays a candidate until gates certify it; default: it is released at once, unmeasured, for the classes it names',
     }),
     garbageGraceHours: Type.Integer({
       default: 24,

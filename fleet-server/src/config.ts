@@ -2,7 +2,7 @@ import { readFile } from 'node:fs/promises';
 import { type Static, type TSchema, Type } from '@sinclair/typebox';
 import { Value } from '@sinclair/typebox/value';
 import { parse } from 'yaml';
-import { AccessConfig } from './config-access.js';
+import { AccessConfig, trustedProxyProblem } from './config-access.js';
 import { DriftConfig, EnrollmentConfig, PresenceConfig, RetentionConfig } from './config-devices.js';
 import { GatesConfig } from './config-gates.js';
 import { MlflowConfig, mlflowProblem, RegistryConfig } from './config-registry.js';
@@ -61,6 +61,7 @@ const DatabaseConfig = Type.Object(
     connections: Whole(10, 1, 500, 'connections at the most'),
     statementTimeoutSeconds: Whole(30, 1, 3600, 'a statement that takes longer fails, s'),
     startupSeconds: Whole(60, 0, 86_400, 'how long a start waits for a database that does not answer, s'),
+    slowStatementMs: Whole(1000, 1, 3_600_000, 'a statement of the embedded database that takes longer is logged, ms'),
   },
   { ...Strict, default: {}, description: 'in place of the embedded database' },
 );
@@ -219,6 +220,8 @@ export function parseConfig(document: unknown, origin: string): ServerConfig {
       );
     }
   }
+  const proxyFault = trustedProxyProblem(config.access.trustedProxies);
+  if (proxyFault !== null) throw new ConfigError(`${origin}: ${proxyFault}`);
   checkExternalBroker(config, origin);
   const notificationFault = notificationProblem(config.notifications);
   if (notificationFault !== null) throw new ConfigError(`${origin}: ${notificationFault}`);

@@ -8,6 +8,7 @@ import { parts, requireInitialised, upgradeLayout } from './data-folder-wiring.j
 import { privateFolder } from './io/atomic-file.js';
 import { lockDataFolder } from './io/data-folder-lock.js';
 import { ActivityRepository } from './io/database/activity-repository.js';
+import { AuditedDatabase } from './io/database/audited-database.js';
 import { CertificateRepository } from './io/database/certificate-repository.js';
 import { DeviceRepository } from './io/database/device-repository.js';
 import { GrantRepository } from './io/database/grant-repository.js';
@@ -91,7 +92,8 @@ export async function startServer({ config, log, now = systemNow, onFatal }: Ser
     await privateFolder(paths.temporary);
     await upgradeLayout(directory, now());
     const pki = await openPki(paths.pki, config, now());
-    const database = await openDatabase(config.database, paths.database, { log, onLost: onFatal });
+    const opened = await openDatabase(config.database, paths.database, { log, onLost: onFatal });
+    const database = new AuditedDatabase(opened);
     closers.push(() => database.close());
     const tuf = await openTrust(directory, trustStorage(directory, database), now);
     await tuf.renew();
@@ -214,6 +216,7 @@ export async function startServer({ config, log, now = systemNow, onFatal }: Ser
         log,
         version,
         tls,
+        trustedProxies: config.access.trustedProxies,
         protect: (scope, secure) => surface.protect(scope, secure),
         api: (scope) => {
           followBeforeChanges(scope, database, publication);

@@ -4,7 +4,7 @@ import { once } from 'node:events';
 import { cp, mkdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { request as httpsRequest } from 'node:https';
 import type { Socket } from 'node:net';
-import { join } from 'node:path';
+import { basename, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { parseConfig, type ServerConfig } from '@vigie/fleet-server/config';
 import { type Initialised, initialise } from '@vigie/fleet-server/data-folder-wiring';
@@ -214,10 +214,13 @@ export async function dropTemplate(): Promise<void> {
   template = null;
 }
 
+/** Most tests are about what comes after the gates: uploads are released at once. Those of the gates set `gates`. */
+const UNGATED = { registry: { policy: 'default' } };
+
 export function configOf(directory: string, changes: Record<string, unknown> = {}): ServerConfig {
   const free = { port: 0 };
   const ports = { http: free, https: free, mqtt: free, mqtts: free };
-  const document = { data: { directory }, ...ports, log: { level: 'fatal' }, ...changes };
+  const document = { data: { directory }, ...ports, log: { level: 'fatal' }, ...merged(UNGATED, changes) };
   return parseConfig(document, 'test');
 }
 
@@ -276,8 +279,8 @@ export interface ServerProcess {
 /** `more`: further arguments of `vigie-server run`. */
 export async function spawnServer(directory: string, more: readonly string[] = []): Promise<ServerProcess> {
   const ports = ['http', 'https', 'mqtt', 'mqtts'].flatMap((name) => [`--${name}-port`, '0']);
-  const external = await externalArguments(directory, more);
-  const child = spawn(process.execPath, [cli, 'run', '--data', directory, ...ports, ...(external ?? more)], {
+  const configured = await configuredArguments(directory, more);
+  const child = spawn(process.execPath, [cli, 'run', '--data', directory, ...ports, ...configured], {
     stdio: ['ignore', 'ignore', 'pipe'],
   });
   let log = '';
@@ -306,13 +309,12 @@ export async function spawnServer(directory: string, more: readonly string[] = [
   return { child, ...listening, mqtts: broker?.boardsUrl ?? mqtts, authority, kill, log: () => log };
 }
 
-/** Arguments of `run` with a configuration file that names the external engines too. */
-async function externalArguments(directory: string, more: readonly string[]): Promise<string[] | null> {
-  const settings = await engines?.settings(directory);
-  if (!settings) return null;
+/** Arguments of `run` with a configuration file that says what `start` says, the external engines included. */
+async function configuredArguments(directory: string, more: readonly string[]): Promise<string[]> {
+  const settings = merged(UNGATED, (await engines?.settings(directory)) ?? {});
   const at = more.indexOf('--config');
   const given = at < 0 ? {} : ((parse(await readFile(more[at + 1], 'utf8')) ?? {}) as Record<string, unknown>);
-  const file = join(directory, '..', 'engines.json');
+  const file = join(directory, '..', `${basename(directory)}.settings.json`);
   await writeFile(file, JSON.stringify(merged(settings, given)));
   return [...(at < 0 ? more : more.toSpliced(at, 2)), '--config', file];
 }

@@ -2,6 +2,7 @@ import { isInSync } from '@vigie/fleet-server/devices/device-view';
 import { type CommandResult, obey, type RolloutCommand } from '@vigie/fleet-server/rollout/commands';
 import {
   type Board,
+  type BoardFigures,
   type Decision,
   type Member,
   NEW_PROGRESS,
@@ -58,6 +59,9 @@ const ERRORS: Partial<Record<Nature['outcome'], InstallErrorCode>> = {
   cannot: 'AGENT_TOO_OLD',
 };
 
+/** Ticks in which nothing can begin are longer, ms: a week of closed windows takes no longer than an open night. */
+const IDLE_MS = 900_000;
+
 /** A fleet and a database in memory around the engine: reads and writes as the server's repository does, and keeps books. */
 export class SimulatedFleet {
   now = Date.UTC(2026, 0, 5, 8);
@@ -106,7 +110,7 @@ export class SimulatedFleet {
   /** Time passes: boards do their work, then the engine takes a step. Returns what was decided from what. */
   advance(): { before: Rollout; input: StepInput; made: Step } {
     this.tick += 1;
-    this.now += this.tickMs;
+    this.now += this.#idle() ? Math.max(this.tickMs, IDLE_MS) : this.tickMs;
     for (const one of this.boards.values()) this.#live(one);
     const before = this.rollout;
     const input = this.#read();
@@ -121,6 +125,19 @@ export class SimulatedFleet {
 
   out(): number {
     return [...this.members.values()].filter((member) => member.out).length;
+  }
+
+  /** Nobody is at work, and nobody's window is open. */
+  #idle(): boolean {
+    const { windows } = this.spec;
+    const open = () => this.zones().some((zone) => isOpen(windows, zone, this.now));
+    return windows.length > 0 && this.members.size > 0 && this.out() === 0 && !open();
+  }
+
+  /** Zones of the rollout's boards. */
+  zones(): string[] {
+    const known = [...this.members.keys()].map((id) => this.boards.get(id)?.nature.timeZone ?? 'UTC');
+    return [...new Set(known)].sort();
   }
 
   #enrol(id: string, nature: Nature): void {
@@ -244,12 +261,20 @@ export class SimulatedFleet {
     const targets = this.#targets();
     const tallies = this.#tallies(pairs);
     return {
-      ...{ now, targets, touched, tallies, installable: new Set([BEFORE.digest, TARGET.digest, OTHER.digest]) },
+      ...{
+        now,
+        targets,
+        touched,
+        tallies,
+        zones: this.zones(),
+        installable: new Set([BEFORE.digest, TARGET.digest, OTHER.digest]),
+      },
       candidates:
         state === 'turning-back'
           ? holding.filter(({ member }) => !seen.has(member.deviceId)).slice(0, 5)
-          : active && progress.phase !== 'planning'
-            ? next
+          : progress.phase !== 'planning'
+            ? // In any state: that nobody is told while it is paused must not hang on what is read.
+              next
             : [],
       joining: !active
         ? null
@@ -259,7 +284,7 @@ export class SimulatedFleet {
       recertified: [],
       startsLastMinute: pairs.filter(({ member }) => (member.offeredAt ?? 0) > now - 60_000).length,
       toTurnBack: state === 'turning-back' ? holding.length : 0,
-      figures: needsFigures(rollout, tallies, now) ? [] : null,
+      figures: needsFigures(rollout, tallies, now) ? this.#figures() : null,
     };
   }
 
@@ -311,6 +336,15 @@ export class SimulatedFleet {
     }
   }
 
+  /** B runs a fifth faster than what ran before, A as it did. */
+  #figures(): BoardFigures[] {
+    const succeeded = [...this.members.values()].filter(({ state }) => state === 'succeeded');
+    return succeeded.map(({ deviceId, cohort }) => ({
+      ...{ deviceId, cohort, before: { fps: 10 } },
+      after: { fps: (cohort === 'B' ? 12 : 10) * (0.95 + 0.1 * this.random()) },
+    }));
+  }
+
   #targets(): StepInput['targets'] {
     const target = (release: ReleaseReference) => ({ release, classes: ['pi4', 'pi5'], available: true });
     return { A: target(TARGET), B: this.spec.comparison === undefined ? null : target(OTHER) };
@@ -318,8 +352,8 @@ export class SimulatedFleet {
 
   /** Boards as they are read: a copy, as from a database. */
   #pair(member: Member): Pair {
-    const board = structuredClone(this.boards.get(member.deviceId)?.board ?? null);
-    return { member, board, wantedBy: null, ownedBy: null };
+    const found = this.boards.get(member.deviceId)?.board;
+    return { member, board: found === undefined ? null : { ...found }, wantedBy: null, ownedBy: null };
   }
 
   #tallies(pairs: readonly Pair[]): WaveTally[] {

@@ -9,7 +9,7 @@ import {
   type MessageOf,
 } from '@vigie/protocol';
 import { connect, type MqttClient } from 'mqtt';
-import type { Link } from '../ports.js';
+import type { Clock, Link } from '../ports.js';
 import type { Log } from '../update/ports.js';
 import type { TlsCredentials } from './fleet-https.js';
 
@@ -20,10 +20,15 @@ export interface MqttLinkOptions {
   /** What is shown and believed in TLS, asked before each attempt: a renewed certificate is used at the next one. */
   credentials?: () => TlsCredentials;
   bootId: string;
+  /** Absent: the birth is said once for each connection. */
+  clock?: Clock;
   log: Log;
   /** Shortest and longest wait before the next attempt to connect or to subscribe after a refusal, ms. */
   backoffMs?: { first: number; longest: number };
 }
+
+/** How often the birth is said again, ms. */
+const BIRTH_EVERY_MS = 60_000;
 
 /** A publish while the broker cannot be reached; higher layers keep what must not be lost. */
 export class LinkDownError extends Error {
@@ -49,6 +54,7 @@ export class MqttLink implements Link {
   private readonly toUnsubscribe = new Set<string>();
   private readonly timers = new Set<NodeJS.Timeout>();
   private flushing = false;
+  private cancelBirth = () => {};
   private attempts = 0;
   private refusals = 0;
   private stream: Partial<Socket> | null = null;
@@ -101,6 +107,7 @@ export class MqttLink implements Link {
       for (const topic of this.listeners.keys()) this.toSubscribe.add(topic);
       this.flush();
       this.announce();
+      this.announceAgain();
       for (const listener of this.connectListeners) listener();
     });
     client.on('close', () => {
@@ -112,16 +119,6 @@ export class MqttLink implements Link {
     });
     client.on('error', (error) => log.warn({ err: error.message }, 'broker connection'));
     client.on('message', (topic, payload) => this.deliver(topic, payload));
-  }
-
-  /**
-   * Says that the board is there. Again from time to time: the last will of an earlier connection may come after the birth on
-   * this one, from another node of a cluster, and the broker may lose the birth.
-   */
-  announce(): void {
-    const { deviceId, bootId } = this.options;
-    const birth = { bootId, online: true, at: new Date().toISOString() };
-    this.publish('presence', deviceTopic(deviceId, 'presence'), birth).catch(() => {});
   }
 
   /** Calls back at every new connection. */
@@ -170,6 +167,7 @@ export class MqttLink implements Link {
   /** Says good-bye (the will stays for a crash) and disconnects. */
   async stop(): Promise<void> {
     const { client } = this;
+    this.cancelBirth();
     for (const timer of this.timers) clearTimeout(timer);
     this.timers.clear();
     if (client === null) return;
@@ -209,6 +207,22 @@ export class MqttLink implements Link {
         this.options.log.error({ topic, err: (error as Error).message }, 'a listener failed');
       }
     }
+  }
+
+  private announce(): void {
+    const { deviceId, bootId } = this.options;
+    const birth = { bootId, online: true, at: new Date().toISOString() };
+    this.publish('presence', deviceTopic(deviceId, 'presence'), birth).catch(() => {});
+  }
+
+  /** The will of an earlier connection may come after the birth on this one, or the broker lose it: it is said again. */
+  private announceAgain(): void {
+    this.cancelBirth();
+    const again = () => {
+      if (this.connected) this.announce();
+      this.announceAgain();
+    };
+    this.cancelBirth = this.options.clock?.after(BIRTH_EVERY_MS, again) ?? this.cancelBirth;
   }
 
   private flushSoon(): void {

@@ -13,6 +13,7 @@ export interface FleetRelease {
 /** A device as the server knows it. */
 export interface FleetDevice {
   id: string;
+  hardwareClass: string;
   presence: Presence | null;
   desired: { generation: number; release: { name: string; version: string; digest: string } | null } | null;
   reported: Reported | null;
@@ -32,12 +33,28 @@ export interface FleetEvent {
 /** The server answered with an error; `status` and the problem document say which (RFC 9457). */
 export class FleetRequestError extends Error {
   override readonly name = 'FleetRequestError';
+  /** From the problem document, where the answer was one. */
+  readonly code: string | null;
+  readonly detail: string;
+
+  /** `body`: of the answer. */
   constructor(
     readonly status: number,
     readonly request: string,
-    detail: string,
+    body: string,
   ) {
-    super(`${request} answered ${status}: ${detail}`);
+    super(`${request} answered ${status}: ${body.slice(0, 500)}`);
+    const { code = null, detail = body } = problemOf(body);
+    this.code = code;
+    this.detail = detail;
+  }
+}
+
+function problemOf(body: string): { code?: string; detail?: string } {
+  try {
+    return JSON.parse(body) as { code?: string; detail?: string };
+  } catch {
+    return {};
   }
 }
 
@@ -60,7 +77,7 @@ export class FleetClient {
       signal: AbortSignal.timeout(30_000),
     });
     const text = await response.text();
-    if (!response.ok) throw new FleetRequestError(response.status, `${method} ${path}`, text.slice(0, 500));
+    if (!response.ok) throw new FleetRequestError(response.status, `${method} ${path}`, text);
     return JSON.parse(text) as T;
   }
 
@@ -71,6 +88,10 @@ export class FleetClient {
 
   post<T>(path: string, body: object): Promise<T> {
     return this.#request('POST', `/api/v1${path}`, body);
+  }
+
+  put<T>(path: string, body: object): Promise<T> {
+    return this.#request('PUT', `/api/v1${path}`, body);
   }
 
   /** What `/health` says. */

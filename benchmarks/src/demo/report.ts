@@ -15,6 +15,15 @@ export interface DemoReport {
   events: number;
   mjpegFrames: number;
   releases: { name: string; version: string; precision: string; bytes: number }[];
+  /** Releases that were measured and judged in this run. */
+  gates: {
+    release: string;
+    policy: string;
+    /** What the server said when the board should get it before anything had measured it. */
+    refused: string;
+    verdict: string;
+    metrics: Record<string, number>;
+  }[];
   swap: {
     framesMissed: number | null;
     longestGapMs: number | null;
@@ -34,6 +43,7 @@ export function emptyReport(): DemoReport {
     events: 0,
     mjpegFrames: 0,
     releases: [],
+    gates: [],
     swap: { framesMissed: null, longestGapMs: null, steadyGapP99Ms: null, durationMs: null },
     checks: [],
   };

@@ -16,6 +16,7 @@ import { type PublishedRelease, publishDirectory } from '../rig/publish.js';
 import { CLIP, FP32_PACKAGE, INT8_PACKAGE } from '../rig/repository.js';
 import type { Rig } from '../rig/rig.js';
 import { waitFor } from '../rig/wait.js';
+import { certifyReleases } from './certify.js';
 import type { Narrator } from './narrator.js';
 import type { DemoOptions } from './options.js';
 import { type Check, type DemoReport, rounded } from './report.js';
@@ -161,9 +162,17 @@ export async function tellStory(
   const board = await startDemoBoard(rig, server, boardPort, options.source ?? CLIP, own);
   narrator.done(`its camera delivers${fresh ? '; no model yet' : ''}. Page: ${board.client.base}`);
 
-  narrator.step('Publishing the FP32 release and assigning it to the board');
+  narrator.step('Publishing the FP32 and the INT8 release; a gate stands between them and the board');
   const fp32 = await publishDirectory(server.client, FP32_PACKAGE);
-  narrator.done(published(report, fp32));
+  const int8 = await publishDirectory(server.client, INT8_PACKAGE);
+  for (const release of [fp32, int8]) narrator.note(published(report, release));
+  const gated = [
+    { release: fp32, directory: FP32_PACKAGE },
+    { release: int8, directory: INT8_PACKAGE },
+  ];
+  report.checks = await certifyReleases(server, DEVICE, gated, narrator, report);
+
+  narrator.step('Assigning the FP32 release to the board');
   const reports = await MqttObserver.connect(server.mqttUrl, server.adminToken, DEVICE);
   const guard = (): void => rig.assertRunning();
   await assignAndAwaitCommit({ fleet: server.client, deviceId: DEVICE, reports, guard }, fp32);
@@ -175,9 +184,7 @@ export async function tellStory(
   const watchingSinceWall = Date.now();
   await watchScene(observers, narrator, own, watchingSinceWall);
 
-  narrator.step('Publishing the INT8 release and swapping it in while we watch');
-  const int8 = await publishDirectory(server.client, INT8_PACKAGE);
-  narrator.done(published(report, int8));
+  narrator.step('Swapping the INT8 release in while we watch');
   await awaitSteady(observers, watchingSince + 1000, STEADY_MS, own ? 1000 : SCENE_PATIENCE_MS);
   const swap = await observeSwap(observers, int8, watchingSince + 1000);
   narrator.done(
@@ -202,7 +209,7 @@ export async function tellStory(
     steadyGapP99Ms: rounded(figures.steadyGapP99Ms),
     durationMs: rounded(swap.durationMs),
   };
-  report.checks = judge(report, swap, device, fp32.digest, observers.viewer.damaged, own);
+  report.checks.push(...judge(report, swap, device, fp32.digest, observers.viewer.damaged, own));
   report.ok = report.checks.every((check) => check.ok);
   await closeObservers(observers);
   return { server, board, tokenFile };

@@ -37,7 +37,9 @@ export async function startDemoServer(
   const state: DemoState = { adminToken, ports };
   writeFileSync(stateFile, JSON.stringify(state), { mode: 0o600 });
   writeFileSync(tokenFile, `${adminToken}\n`, { mode: 0o600 });
-  const server = await startServer(rig, rig.path('server'), adminToken, { http: ports.server, mqtt: ports.mqtt });
+  // No settings of the demo's own: it shows what a fresh server does.
+  const places = { http: ports.server, mqtt: ports.mqtt };
+  const server = await startServer(rig, rig.path('server'), adminToken, places, [], { settings: {} });
   return { server, tokenFile, boardPort: ports.board, fresh: last === undefined };
 }
 

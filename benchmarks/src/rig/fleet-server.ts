@@ -1,4 +1,5 @@
 import { existsSync, readFileSync, writeFileSync } from 'node:fs';
+import { parse } from 'yaml';
 import { FleetClient } from '../clients/fleet-client.js';
 import { runCommand } from './command.js';
 import { fixedPorts } from './free-port.js';
@@ -48,6 +49,22 @@ export interface ServerLaunch {
   /** Options of Node itself. */
   node?: readonly string[];
   readyTimeoutMs?: number;
+  /** Sections of the configuration, under those of a file that is given with `--config`. */
+  settings?: Record<string, object>;
+}
+
+/** What is measured here comes after the gates: uploads are released at once. The demo, which shows the gates, has none of it. */
+const UNGATED = { registry: { policy: 'default' } };
+
+/** Arguments with the settings in a file beside the data folder, which names what a file of the caller's names, too. */
+function configured(directory: string, more: readonly string[], settings: Record<string, object>): string[] {
+  if (Object.keys(settings).length === 0) return [...more];
+  const at = more.indexOf('--config');
+  const given = at < 0 ? {} : ((parse(readFileSync(more[at + 1], 'utf8')) ?? {}) as Record<string, object>);
+  const sections = Object.entries(given).map(([name, section]) => [name, { ...settings[name], ...section }]);
+  const file = `${directory}.settings.json`;
+  writeFileSync(file, JSON.stringify({ ...settings, ...Object.fromEntries(sections) }), { mode: 0o600 });
+  return [...(at < 0 ? more : more.toSpliced(at, 2)), '--config', file];
 }
 
 /** Starts `vigie-server run` on an initialised folder and waits until it answers. */
@@ -58,7 +75,7 @@ export async function startServer(
   ports: { http: number; mqtt: number },
   /** Further options of the command line, such as `--config FILE`. */
   more: readonly string[] = [],
-  { prefix = [], node = [], readyTimeoutMs = 60_000 }: ServerLaunch = {},
+  { prefix = [], node = [], readyTimeoutMs = 60_000, settings = UNGATED }: ServerLaunch = {},
 ): Promise<FleetServer> {
   const { https, mqtts } = await boardPorts(directory);
   const httpUrl = `http://127.0.0.1:${ports.http}`;
@@ -79,7 +96,7 @@ export async function startServer(
       String(ports.mqtt),
       '--mqtts-port',
       String(mqtts),
-      ...more,
+      ...configured(directory, more, settings),
     ],
   });
   const client = new FleetClient(httpUrl, adminToken);

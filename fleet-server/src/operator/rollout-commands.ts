@@ -180,5 +180,8 @@ function addSteering(rollout: Command, { client, print }: CommandContext): void 
     .command('approve <id>')
     .description('let the wave open that waits for approval')
     .option('--winner <cohort>', 'A or B: end a comparison')
-    .action((id: string, { winner }: { winner?: string }) => send(id, 'approve', { winner }));
+    .option('--reason <text>', 'why')
+    .action((id: string, { winner, reason }: { winner?: string; reason?: string }) =>
+      send(id, 'approve', { winner, reason }),
+    );
 }

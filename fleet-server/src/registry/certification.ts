@@ -9,7 +9,7 @@ export interface CertifiedRelease {
 }
 
 /**
- * The certificate that the default policy grants until gates judge measurements: for the hardware classes that the package
+ * The certificate that the default policy grants where the configuration asks for no gates: for the hardware classes that the package
  * itself names, or for every class. It says what it is: the policy's name is in it, and nothing was measured.
  */
 export function defaultCertificate({ digest, requires, createdAt }: CertifiedRelease): Certificate {

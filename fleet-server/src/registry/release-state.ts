@@ -28,10 +28,10 @@ export interface ReleasePolicy {
   readonly path: readonly ReleaseState[];
 }
 
-/** Where no gates are asked for, a checked upload is released at once, and the release says by whom. */
+/** Where the configuration asks for no gates, a checked upload is released at once, and the release says by whom. */
 export const DEFAULT_POLICY: ReleasePolicy = { name: 'default-policy', path: ['benchmarked', 'approved', 'released'] };
 
-/** Nothing is let through but by gates that judge benchmark results (docs/gates.md). */
+/** Nothing is let through but by gates that judge benchmark results (docs/gates.md). The configuration's default. */
 export const GATES_POLICY: ReleasePolicy = { name: 'gates', path: [] };
 
 /** By the name that the configuration gives it (`registry.policy`). */
@@ -47,6 +47,24 @@ export type Advance = (typeof ADVANCES)[number];
  */
 export function statesBefore(to: Advance): ReleaseState[] {
   return RELEASE_STATES.slice(0, RELEASE_STATES.indexOf(to));
+}
+
+const LACKS: Record<Exclude<ReleaseState, 'released'>, string> = {
+  candidate: 'a candidate that nothing has measured yet',
+  benchmarked: 'measured, and no gate has certified it',
+  approved: 'certified, and nobody has released it yet',
+  withdrawn: 'withdrawn',
+};
+
+/** Why boards may not have it, and what to do; null: they may. `wanted`: such as `assigned`. */
+export function notReleased(
+  { name, version, state }: { name: string; version: string; state: ReleaseState },
+  wanted: string,
+): string | null {
+  if (state === 'released') return null;
+  const label = `${name}@${version}`;
+  const way = state === 'withdrawn' ? 'upload another version' : `see: vigie gate needs ${label}`;
+  return `${label} is ${LACKS[state]}; only a released one can be ${wanted}; ${way}`;
 }
 
 /** State of a new release after its policy; `certifiedBy` is set only when the policy let it through to `released`. */

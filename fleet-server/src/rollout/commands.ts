@@ -12,7 +12,7 @@ export type RolloutCommand =
   /** Boards that failed, declined, were not ready in time or went back are told again. */
   | { kind: 'retry' }
   /** The wave that waits, or the winner of a comparison. */
-  | { kind: 'approve'; winner?: Cohort };
+  | { kind: 'approve'; winner?: Cohort; reason?: string };
 
 export type CommandRefusal = 'ROLLOUT_STATE_FORBIDDEN' | 'APPROVAL_NEEDS_ANOTHER';
 
@@ -52,9 +52,13 @@ export function obey(rollout: Rollout, command: RolloutCommand, actor: string, n
     kind: Decision['kind'],
     text: string,
     more: Partial<Extract<CommandResult, { ok: true }>> = {},
+    inputs: Record<string, unknown> = {},
   ): CommandResult => ({
     ...{ ok: true, state: next, progress, startedAt: rollout.startedAt, again: [], promote: null },
-    decision: { kind, wave: progress.phase === 'planning' ? null : progress.wave, text, inputs: { actor, command } },
+    decision: {
+      ...{ kind, wave: progress.phase === 'planning' ? null : progress.wave, text },
+      inputs: { actor, command, ...inputs },
+    },
     ...more,
   });
   const because = (words: string) => {
@@ -112,6 +116,7 @@ type Done = (
   kind: Decision['kind'],
   text: string,
   more?: Partial<Extract<CommandResult, { ok: true }>>,
+  inputs?: Record<string, unknown>,
 ) => CommandResult;
 
 function approve(
@@ -122,13 +127,15 @@ function approve(
   now: Instant,
   done: Done,
 ): CommandResult {
+  const why = command.reason === undefined ? '' : `: ${command.reason}`;
   if (command.winner !== undefined) {
     if (state !== 'paused' || progress.phase !== 'comparing' || progress.winner !== null)
       return refuse('no comparison waits for a winner');
+    const compared = progress.reason;
     Object.assign(progress, { winner: command.winner, phase: 'promoting', wave: spec.waves.length });
     Object.assign(progress, { openedAt: now, soakingSince: null, silentSince: null, accepted: false, reason: null });
-    const text = `${actor} chose release ${command.winner}; it goes to all boards`;
-    return done('running', 'promoting', text, { promote: command.winner });
+    const text = `${actor} chose release ${command.winner}${why}; it goes to all boards`;
+    return done('running', 'promoting', text, { promote: command.winner }, { compared });
   }
   if (state !== 'running' || progress.phase !== 'approval') return refuse('no wave waits for approval');
   const wave = spec.waves[progress.wave];
@@ -140,7 +147,7 @@ function approve(
     };
   progress.approvals = [...progress.approvals, { wave: progress.wave, by: actor, at: now }];
   Object.assign(progress, { phase: 'open', openedAt: now });
-  return done('running', 'approved', `wave "${wave.name}" approved by ${actor}`);
+  return done('running', 'approved', `wave "${wave.name}" approved by ${actor}${why}`);
 }
 
 /** After a pause the wave has its whole time again. */

@@ -13,6 +13,7 @@ import type {
   Telling,
   WaveTally,
 } from './model.js';
+import { openTime } from './open-time.js';
 import type { MemberState, RolloutState } from './states.js';
 
 /**
@@ -40,6 +41,16 @@ export class Draft {
 
   get now(): Instant {
     return this.input.now;
+  }
+
+  /**
+   * When so many seconds since then are over; the time in which no board's window is open does not count. While all are closed
+   * it moves on with the clock.
+   */
+  dueAt(since: Instant | null, seconds: number): Instant {
+    if (since === null) return 0;
+    const { input, rollout, now } = this;
+    return now + seconds * 1000 - openTime(rollout.spec.windows, input.zones, since, now);
   }
 
   /** Counts of a wave. */

@@ -1,7 +1,7 @@
 import type { Draft } from './draft.js';
 import { figuresOf, judgeWave, ruleOf } from './judge.js';
 import { boards, offer, restore } from './tell.js';
-import { join } from './waves.js';
+import { available, join } from './waves.js';
 
 /** Sends boards back to what they ran before, until all have proved it or the time for that is up. */
 export function turnBack(draft: Draft): void {
@@ -22,15 +22,18 @@ export function turnBack(draft: Draft): void {
 
 /** A finished rollout gives its release to boards that come to match, under the last wave's limit of errors. */
 export function follow(draft: Draft): void {
-  const { progress, rollout, input } = draft;
+  const { progress, rollout } = draft;
   join(draft);
   const rule = ruleOf({ spec: rollout.spec, progress });
   const figures = figuresOf(draft.tally(progress.wave));
   const verdict = judgeWave(rule, { ...figures, out: draft.total('out') }, draft.pending, false);
-  if (verdict.kind === 'breach' || !input.targets.A.available) {
+  if (verdict.kind === 'breach' || !available(draft)) {
     progress.phase = 'ended';
-    const text = verdict.kind === 'breach' ? `${verdict.reason.text} after its end` : 'the release is not available';
-    draft.end('succeeded', { code: 'TOO_MANY_ERRORS', text: `${text}: it follows no more` }, { ...figures });
+    const { code, text } =
+      verdict.kind === 'breach'
+        ? { code: verdict.reason.code, text: `${verdict.reason.text} after its end` }
+        : { code: 'RELEASE_UNAVAILABLE' as const, text: 'the release was withdrawn or is not published' };
+    draft.end('succeeded', { code, text: `${text}: it follows no more` }, { ...figures });
     return;
   }
   offer(draft);

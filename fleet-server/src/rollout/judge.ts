@@ -84,13 +84,9 @@ export function judgeSilence(rule: Wave, { succeeded, silent }: WaveFigures): Wa
   return ask('WENT_SILENT', `${silent} of ${succeeded} boards went offline after they had the release`);
 }
 
-/** End of the soak and of the wave's time. Null while they have not begun. */
+/** End of the soak; null while it has not begun. */
 export function soakEnds(rule: Wave, { soakingSince }: Progress): Instant | null {
   return soakingSince === null ? null : soakingSince + rule.soakSeconds * 1000;
-}
-
-export function deadlineOf(rule: Wave, { openedAt }: Progress): Instant {
-  return (openedAt ?? 0) + rule.deadlineSeconds * 1000;
 }
 
 export function percent(share: number): string {

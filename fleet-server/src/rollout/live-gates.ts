@@ -1,11 +1,13 @@
 import { type Interval, meanInterval, pairedRatio } from '@vigie/protocol';
 import type { WaveVerdict } from './judge.js';
-import type { BoardFigures } from './model.js';
+import type { BoardFigures, Cohort } from './model.js';
 import type { LiveGate } from './spec.js';
 
 /** What a gate found: stored with the decision. */
 export interface GateResult {
   gate: LiveGate;
+  /** Null: of all boards; else of those that got this release of two. */
+  cohort: Cohort | null;
   verdict: 'pass' | 'fail' | 'inconclusive';
   /** Boards with figures. */
   boards: number;
@@ -16,13 +18,21 @@ export interface GateResult {
 /**
  * Judges a wave by what its boards measured. A gate fails when even the favourable end of the confidence interval breaks its
  * bound, passes when the whole interval keeps it, and says nothing in between: then an operator is asked. Ratios are paired,
- * each board against itself before (`pairedRatio`), so that unlike boards do not blur them.
+ * each board against itself before (`pairedRatio`), so that unlike boards do not blur them. `apart`: two releases run, and each
+ * one's boards must hold by themselves; together a good release would hide a bad one.
  */
 export function judgeGates(
   gates: readonly LiveGate[],
   boards: readonly BoardFigures[],
+  apart = false,
 ): { results: GateResult[]; verdict: WaveVerdict } {
-  const results = gates.map((gate) => judgeGate(gate, boards));
+  const cohorts = (['A', 'B'] as const).filter((cohort) => apart && boards.some((board) => board.cohort === cohort));
+  const groups = cohorts.length === 0 ? [null] : cohorts;
+  const results = gates.flatMap((gate) =>
+    groups.map((cohort) =>
+      judgeGate(gate, cohort, cohort === null ? boards : boards.filter((board) => board.cohort === cohort)),
+    ),
+  );
   const failed = results.find((result) => result.verdict === 'fail');
   if (failed !== undefined)
     return { results, verdict: { kind: 'breach', reason: { code: 'GATE_FAILED', text: failed.text } } };
@@ -32,7 +42,7 @@ export function judgeGates(
   return { results, verdict: { kind: 'settled' } };
 }
 
-function judgeGate(gate: LiveGate, boards: readonly BoardFigures[]): GateResult {
+function judgeGate(gate: LiveGate, cohort: Cohort | null, boards: readonly BoardFigures[]): GateResult {
   const samples = boards.flatMap(({ before, after }) => {
     const candidate = after?.[gate.metric];
     const reference = before?.[gate.metric];
@@ -43,9 +53,9 @@ function judgeGate(gate: LiveGate, boards: readonly BoardFigures[]): GateResult 
       return [];
     return [{ candidate, reference: reference ?? 0 }];
   });
-  const name = gate.of === 'ratio' ? `${gate.metric} after / before` : gate.metric;
+  const name = `${cohort === null ? '' : `release ${cohort}: `}${gate.metric}${gate.of === 'ratio' ? ' after / before' : ''}`;
   const answer = (verdict: GateResult['verdict'], interval: Interval | null, what: string): GateResult => ({
-    ...{ gate, verdict, boards: samples.length, interval },
+    ...{ gate, cohort, verdict, boards: samples.length, interval },
     text: `${name}: ${what}`,
   });
   if (samples.length < gate.minDevices)

@@ -161,6 +161,8 @@ export interface Target {
 export interface StepInput {
   now: Instant;
   targets: { A: Target; B: Target | null };
+  /** Zones of the rollout's boards; needed where there are windows. */
+  zones: readonly string[];
   /** Releases that may be installed now: digests. */
   installable: ReadonlySet<string>;
   /** Told ones that changed or whose time is up; while stopping: all that are out. */

@@ -7,6 +7,8 @@ import { ERROR_EFFECTS, type MemberCode } from './states.js';
 /** First wait before a board that was taken back is told again, and the longest, ms. */
 const AGAIN_FIRST_MS = 60_000;
 const AGAIN_LONGEST_MS = 86_400_000;
+/** A deadline that stands still while windows are closed is looked at again after so long, ms. */
+const LOOK_AGAIN_MS = 60_000;
 
 /** Wait after the n-th attempt (1 is the first), doubling, ms. */
 export function againAfter(attempt: number): number {
@@ -15,7 +17,7 @@ export function againAfter(attempt: number): number {
 
 /** How long a board may take. */
 export interface Limits extends Pick<RolloutSpec, 'installSeconds' | 'holdSeconds'> {
-  /** The wave's deadline: no offer is outstanding beyond it. */
+  /** The wave's deadline as far as it is known now: no offer is outstanding beyond it. */
   until: Instant;
 }
 
@@ -73,6 +75,12 @@ function observeTold(member: Member, board: Board, limits: Limits, now: Instant)
   if (!member.out) return keep({});
   const reached = answers(board, member) ? judgeReport(member, board, limits, now, fetchedBytes) : member;
   if (!reached.out || reached.holdUntil === null || now < reached.holdUntil) return { member: reached, recall: false };
+  const longest = (reached.offeredAt ?? now) + limits.installSeconds * 1000;
+  if (reached.state === 'in-progress' && now < Math.min(longest, limits.until)) {
+    // The deadline has moved on: a window has closed meanwhile, or an operator has resumed the rollout.
+    const holdUntil = Math.min(longest, Math.max(limits.until, now + LOOK_AGAIN_MS));
+    return { member: { ...reached, holdUntil }, recall: false };
+  }
   return { member: outOfTime(reached, board, now), recall: true };
 }
 

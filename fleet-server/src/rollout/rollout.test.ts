@@ -209,6 +209,20 @@ describe('live figures', () => {
     expect(verdict([1], { minDevices: 1 })).toBe('pass');
   });
 
+  it('are judged for each of two releases by itself, so that a good one hides no bad one', () => {
+    const both = [...boards([1, 1.01, 0.99, 1]), ...boards([0.5, 0.51, 0.52, 0.5], 'B')];
+    expect(judgeGates([gate], both).results.map(({ cohort, verdict }) => [cohort, verdict])).toEqual([
+      [null, 'inconclusive'],
+    ]);
+    const { results, verdict } = judgeGates([gate], both, true);
+    expect(results.map(({ cohort, verdict }) => [cohort, verdict])).toEqual([
+      ['A', 'pass'],
+      ['B', 'fail'],
+    ]);
+    expect(verdict).toMatchObject({ kind: 'breach', reason: { text: expect.stringContaining('release B: fps') } });
+    expect(judgeGates([gate], boards([1, 1, 1]), true).results).toHaveLength(1);
+  });
+
   it('choose a winner only where the confidence does', () => {
     const comparison: Comparison = {
       ...{ release: { name: 'm', version: '3.0.0' }, share: 0.5, metric: 'fps', better: 'higher', seconds: 0 },

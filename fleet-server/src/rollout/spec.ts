@@ -41,7 +41,7 @@ export const Wave = Type.Object(
     minReachedShare: Type.Number({ minimum: 0, maximum: 1, default: 0.5 }),
     /** How long the wave is watched after its boards have settled, s. */
     soakSeconds: Type.Integer({ minimum: 0, maximum: 30 * DAY, default: 60 }),
-    /** From its opening to its last board, s; then it is judged as it stands. */
+    /** From its opening to its last board, s, closed windows not counted; then it is judged as it stands. */
     deadlineSeconds: Type.Integer({ minimum: 10, maximum: 90 * DAY, default: DAY }),
     /** Who must say yes before it opens: nobody, anybody, or somebody else than the one who made the rollout. */
     approval: Type.Union([Type.Literal('none'), Type.Literal('anyone'), Type.Literal('second-person')], {
@@ -152,7 +152,7 @@ export const RolloutSpec = Type.Object(
     installSeconds: Type.Integer({ minimum: 10, maximum: 7 * DAY, default: 3600 }),
     /** A board that puts it off (hot, no line, no budget) holds its place so long, s; then it may come again later. */
     holdSeconds: Type.Integer({ minimum: 5, maximum: DAY, default: 600 }),
-    /** After this it ends, whatever its state, s. */
+    /** After this it ends, whatever its state, s; closed windows are not counted. */
     deadlineSeconds: Type.Integer({ minimum: 60, maximum: 366 * DAY, default: 30 * DAY }),
     /** How long turning back may take before it ends with what has come back, s. */
     rollbackSeconds: Type.Integer({ minimum: 10, maximum: 30 * DAY, default: DAY }),

@@ -93,9 +93,10 @@ function summary(seen: readonly Record<string, unknown>[]): string {
 function overdue(draft: Draft): void {
   const { startedAt, spec } = draft.rollout;
   if (draft.state !== 'running' && draft.state !== 'paused') return;
-  if (startedAt === null || draft.now < startedAt + spec.deadlineSeconds * 1000) return;
+  if (startedAt === null || draft.now < draft.dueAt(startedAt, spec.deadlineSeconds)) return;
   draft.state = 'stopping';
   draft.progress.stopsAs = 'expired';
-  draft.progress.reason = { code: 'DEADLINE', text: `not done ${spec.deadlineSeconds} s after its start` };
+  const counted = spec.windows.length === 0 ? '' : ', closed windows not counted';
+  draft.progress.reason = { code: 'DEADLINE', text: `not done ${spec.deadlineSeconds} s after its start${counted}` };
   draft.decide('stopping', `${draft.progress.reason.text}: it ends`);
 }

@@ -2,7 +2,7 @@ import type { ReleaseReference } from '@vigie/protocol';
 import { isInSync } from '../devices/device-view.js';
 import { selects } from '../devices/selector.js';
 import type { Draft } from './draft.js';
-import { deadlineOf, ruleOf } from './judge.js';
+import { ruleOf } from './judge.js';
 import { type Board, certifiedFor, type Member, type Pair, type StepInput, type Target } from './model.js';
 import type { MemberCode, MemberState } from './states.js';
 import { isOpen } from './windows.js';
@@ -57,9 +57,10 @@ function offerTo(draft: Draft, pair: Enrolled): number {
 }
 
 /** No offer is outstanding beyond the deadline of its wave. */
-export function latestOffer({ progress, rollout }: Pick<Draft, 'progress' | 'rollout'>): number {
-  const timed = progress.phase === 'open' || progress.phase === 'promoting';
-  return timed ? deadlineOf(ruleOf({ spec: rollout.spec, progress }), progress) : Number.POSITIVE_INFINITY;
+export function latestOffer(draft: Draft): number {
+  const { progress, rollout } = draft;
+  if (progress.phase !== 'open' && progress.phase !== 'promoting') return Number.POSITIVE_INFINITY;
+  return draft.dueAt(progress.openedAt, ruleOf({ spec: rollout.spec, progress }).deadlineSeconds);
 }
 
 /** What a board goes back to: what was wanted of it, else what it runs. */

@@ -1,15 +1,14 @@
 import { judgeComparison } from './cohorts.js';
 import type { Draft } from './draft.js';
-import { deadlineOf, figuresOf, judgeSilence, judgeWave, ruleOf, soakEnds, type WaveVerdict } from './judge.js';
+import { figuresOf, judgeSilence, judgeWave, ruleOf, soakEnds, type WaveVerdict } from './judge.js';
 import { judgeGates } from './live-gates.js';
 import type { Rollout } from './model.js';
 import { boards, offer } from './tell.js';
 
 /** Takes a running rollout through its waves: plan, approval, open, soak, and the comparison at their end. */
 export function run(draft: Draft): void {
-  const { progress, input } = draft;
-  const { targets } = input;
-  if (!targets.A.available || targets.B?.available === false) {
+  const { progress } = draft;
+  if (!available(draft)) {
     const text = 'the release was withdrawn or is not published';
     draft.pause({ code: 'RELEASE_UNAVAILABLE', text }, {});
     return;
@@ -34,6 +33,12 @@ export function run(draft: Draft): void {
       break;
   }
   if (draft.state === 'running' && mayOffer(draft)) offer(draft);
+}
+
+/** May what this rollout gives be given? After a comparison that is the winner alone: the loser may be withdrawn. */
+export function available({ progress, input: { targets } }: Draft): boolean {
+  const given = progress.winner === null ? [targets.A, targets.B] : [targets[progress.winner]];
+  return given.every((target) => target?.available !== false);
 }
 
 function planWaves(draft: Draft): void {
@@ -91,7 +96,7 @@ function judgeOpen(draft: Draft): void {
   const { progress, rollout, now, pending } = draft;
   const rule = ruleOf({ spec: rollout.spec, progress });
   const figures = figuresOf(draft.tally(progress.wave));
-  const late = now >= deadlineOf(rule, progress);
+  const late = now >= draft.dueAt(progress.openedAt, rule.deadlineSeconds);
   if (progress.accepted) {
     if (draft.total('out') === 0 && (pending === 0 || late)) soak(draft, { ...figures, accepted: true });
     return;
@@ -131,7 +136,8 @@ function judgeSoaking(draft: Draft): void {
     progress.silentSince = null;
     if (rollout.spec.gates.length > 0 && figures.succeeded > 0) {
       if (input.figures === null) return;
-      const gates = judgeGates(rollout.spec.gates, input.figures);
+      const apart = rollout.spec.comparison !== undefined && progress.winner === null;
+      const gates = judgeGates(rollout.spec.gates, input.figures, apart);
       inputs.gates = gates.results;
       if (gates.verdict.kind !== 'settled') {
         conclude(draft, gates.verdict, inputs);

@@ -1,9 +1,9 @@
+import { randomUUID } from 'node:crypto';
 import { type Static, Type } from '@sinclair/typebox';
 import type { FastifyInstance } from 'fastify';
 import type { Actor } from '../roles.js';
 import type { ApiTokenService } from '../services/api-tokens.js';
 import { CreationKey, creationKey, Id, RoleName, TokenView } from './access-schemas.js';
-import { auditEntryOf } from './audit-hook.js';
 import { Paging, pageOf, pageParameters } from './paging.js';
 import { sendProblem } from './problem.js';
 
@@ -26,7 +26,7 @@ const PAGING = new Paging('tokens', CreationKey);
 const USUAL_DAYS = 365;
 
 /** Tokens of jobs and programs: for admins. */
-export function apiTokenRoutes(app: FastifyInstance, tokens: ApiTokenService, now: () => Date): void {
+export function apiTokenRoutes(app: FastifyInstance, tokens: ApiTokenService): void {
   const config = { role: 'admin' } as const;
   const tags = ['access'];
 
@@ -62,11 +62,9 @@ export function apiTokenRoutes(app: FastifyInstance, tokens: ApiTokenService, no
     async (request, reply) => {
       const { name, role, days = USUAL_DAYS } = request.body;
       const { person, name: maker } = request.actor as Actor;
-      const details = { name, role, days };
-      request.audit.written = true;
-      const { secret, token } = await tokens.create({ name, role, days }, person ?? maker, (id) =>
-        auditEntryOf(request, now(), { subject: `token:${id}`, status: 201, details }),
-      );
+      const id = randomUUID();
+      Object.assign(request.audit, { subject: `token:${id}`, details: { name, role, days } });
+      const { secret, token } = await tokens.create({ id, name, role, days }, person ?? maker);
       return reply.code(201).send({ ...token, token: secret });
     },
   );
@@ -79,9 +77,9 @@ export function apiTokenRoutes(app: FastifyInstance, tokens: ApiTokenService, no
     },
     async (request, reply) => {
       const { id } = request.params;
-      const gone = await tokens.revoke(id, auditEntryOf(request, now(), { subject: `token:${id}` }));
+      request.audit.subject = `token:${id}`;
+      const gone = await tokens.revoke(id);
       if (gone === null) return sendProblem(reply, 'TOKEN_UNKNOWN', `there is no token ${id}`);
-      request.audit.written = true;
       return gone;
     },
   );

@@ -4,7 +4,6 @@ import type { Actor } from '../roles.js';
 import type { UserService } from '../services/users.js';
 import { Password, RoleName, UserName, UserView } from './access-schemas.js';
 import { busyIsProblem } from './access-session-routes.js';
-import { auditEntryOf } from './audit-hook.js';
 import { Paging, pageOf, pageParameters } from './paging.js';
 import { sendProblem } from './problem.js';
 
@@ -23,7 +22,7 @@ const UserQuery = Type.Object({ ...pageParameters(200) }, Strict);
 const PAGING = new Paging('users', UserName);
 
 /** People who may log in: for admins. */
-export function userRoutes(app: FastifyInstance, users: UserService, now: () => Date): void {
+export function userRoutes(app: FastifyInstance, users: UserService): void {
   const config = { role: 'admin' } as const;
   const tags = ['access'];
 
@@ -45,12 +44,11 @@ export function userRoutes(app: FastifyInstance, users: UserService, now: () => 
     },
     async (request, reply) => {
       const { name, role } = request.body;
-      const entry = auditEntryOf(request, now(), { subject: name, status: 201, details: { role } });
+      Object.assign(request.audit, { subject: name, details: { role } });
       const by = (request.actor as Actor).name;
-      const result = await busyIsProblem(reply, () => users.create(request.body, by, entry));
+      const result = await busyIsProblem(reply, () => users.create(request.body, by));
       if (result === null) return reply;
       if (!result.ok) return sendProblem(reply, result.code, result.detail);
-      request.audit.written = true;
       return reply.code(201).send(result.user);
     },
   );
@@ -77,12 +75,10 @@ export function userRoutes(app: FastifyInstance, users: UserService, now: () => 
     },
     async (request, reply) => {
       const { password, ...plain } = request.body;
-      const details = { ...plain, ...(password === undefined ? {} : { password: 'changed' }) };
-      const entry = auditEntryOf(request, now(), { details });
-      const result = await busyIsProblem(reply, () => users.change(request.params.name, request.body, entry));
+      request.audit.details = { ...plain, ...(password === undefined ? {} : { password: 'changed' }) };
+      const result = await busyIsProblem(reply, () => users.change(request.params.name, request.body));
       if (result === null) return reply;
       if (!result.ok) return sendProblem(reply, result.code, result.detail);
-      request.audit.written = true;
       return result.user;
     },
   );
@@ -93,11 +89,8 @@ export function userRoutes(app: FastifyInstance, users: UserService, now: () => 
       config,
       schema: { summary: 'Remove a user with all sessions', tags, params: UserParams, response: { 204: Type.Null() } },
     },
-    async (request, reply) => {
-      const { name } = request.params;
-      if (!(await users.remove(name, auditEntryOf(request, now(), { status: 204 }))))
-        return sendProblem(reply, 'USER_UNKNOWN', `no user is called ${name}`);
-      request.audit.written = true;
+    async ({ params: { name } }, reply) => {
+      if (!(await users.remove(name))) return sendProblem(reply, 'USER_UNKNOWN', `no user is called ${name}`);
       return reply.code(204).send();
     },
   );

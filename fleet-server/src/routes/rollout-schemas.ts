@@ -57,7 +57,7 @@ export const COMMAND_BODIES = {
   abort: Type.Object({ reason: Reason }, Strict),
   rollback: Type.Object({ reason: Reason }, Strict),
   retry: Type.Object({}, Strict),
-  approve: Type.Object({ winner: Type.Optional(oneOf(['A', 'B'] as const)) }, Strict),
+  approve: Type.Object({ winner: Type.Optional(oneOf(['A', 'B'] as const)), reason: Reason }, Strict),
 } as const;
 export type CommandName = keyof typeof COMMAND_BODIES;
 

@@ -1,11 +1,8 @@
-import { randomUUID } from 'node:crypto';
-import type { AuditRepository } from '../io/database/audit-repository.js';
 import type { Database } from '../io/database/database.js';
 import type { TokenRecord, TokenRepository } from '../io/database/token-repository.js';
 import type { Now } from '../ports.js';
 import type { Role } from '../roles.js';
 import { hashSecret, newSecret } from '../secrets.js';
-import type { AuditEntry } from './audit-entry.js';
 
 const DAY_MS = 86_400_000;
 /** Tokens that count no more are shown for so long. */
@@ -16,8 +13,9 @@ export class ApiTokenService {
   constructor(
     private readonly database: Database,
     private readonly tokens: TokenRepository,
-    private readonly audit: AuditRepository,
     private readonly now: Now,
+    /** A token ended. */
+    private readonly ended: () => void,
   ) {}
 
   list(after: [string, string] | null, limit: number): Promise<TokenRecord[]> {
@@ -30,26 +28,22 @@ export class ApiTokenService {
 
   /** The secret is in this answer and nowhere else. `days`: null, without an end. */
   async create(
-    { name, role, days }: { name: string; role: Role; days: number | null },
+    { id, name, role, days }: { id: string; name: string; role: Role; days: number | null },
     createdBy: string,
-    entry: (id: string) => AuditEntry,
   ): Promise<{ secret: string; token: TokenRecord }> {
     const secret = newSecret('api');
     const now = this.now();
-    const id = randomUUID();
     const expiresAt = days === null ? null : new Date(now.getTime() + days * DAY_MS);
     const row = { id, name, role, createdAt: now, createdBy, expiresAt };
-    await this.database.transaction([
-      this.tokens.insertion({ ...row, hash: hashSecret(secret) }),
-      this.audit.insertion(entry(id)),
-    ]);
+    await this.database.transaction([this.tokens.insertion({ ...row, hash: hashSecret(secret) })]);
     return { secret, token: { ...row, usedAt: null, revokedAt: null } };
   }
 
   /** Counts no more from now on. Again is no error. Null: there is no such token. */
-  async revoke(id: string, entry: AuditEntry): Promise<TokenRecord | null> {
+  async revoke(id: string): Promise<TokenRecord | null> {
     if ((await this.tokens.find(id)) === null) return null;
-    await this.database.transaction([this.tokens.revocation(id, this.now()), this.audit.insertion(entry)]);
+    await this.database.transaction([this.tokens.revocation(id, this.now())]);
+    this.ended();
     return this.tokens.find(id);
   }
 

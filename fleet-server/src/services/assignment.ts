@@ -3,6 +3,7 @@ import type { ActivityRepository } from '../io/database/activity-repository.js';
 import type { DeviceRepository } from '../io/database/device-repository.js';
 import type { ReleaseRepository } from '../io/database/release-repository.js';
 import type { Now } from '../ports.js';
+import { notReleased } from '../registry/release-state.js';
 import type { LabelGuard } from './label-guard.js';
 import type { Publication } from './publication.js';
 import { Serial } from './serial.js';
@@ -65,12 +66,8 @@ export class AssignmentService {
     const release = await this.releases.find(name, version);
     if (release === null)
       return refuse('RELEASE_UNKNOWN', `${name}@${version} is not in the registry; upload it first`);
-    if (release.state !== 'released') {
-      return refuse(
-        'RELEASE_NOT_RELEASED',
-        `${name}@${version} is ${release.state}; only a released one can be assigned`,
-      );
-    }
+    const held = notReleased(release, 'assigned');
+    if (held !== null) return refuse('RELEASE_NOT_RELEASED', held);
     if (!this.publication.isPublished({ name, version })) {
       return refuse(
         'RELEASE_NOT_PUBLISHED',

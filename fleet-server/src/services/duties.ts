@@ -1,5 +1,6 @@
 import type { Logger } from 'pino';
 import type { LeaseRepository } from '../io/database/lease-repository.js';
+import { byTheWay } from './deed.js';
 
 /** Work that comes back, done by one replica at a time. */
 export interface Duty {
@@ -80,8 +81,8 @@ export class DutyRunner {
     if (this.#stopped || !this.#holds || this.#running.has(duty.name)) return;
     const began = performance.now();
     const done = (ok: boolean) => this.observe(duty.name, (performance.now() - began) / 1000, ok);
-    const run = duty
-      .run()
+    // A request may have woken it: what it does is not that request's deed.
+    const run = byTheWay(() => duty.run())
       .then(
         () => done(true),
         (error: Error) => {

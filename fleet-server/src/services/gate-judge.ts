@@ -1,12 +1,14 @@
 import { createHash } from 'node:crypto';
 import { type Evidence, evaluateGate, type GatePolicy, type GateVerdict } from '@vigie/protocol';
 import { grantsOf } from '../gates/grants.js';
+import type { Consideration } from '../gates/needs.js';
 import type { BenchmarkRepository } from '../io/database/benchmark-repository.js';
 import type { GateRepository, PresentPolicy } from '../io/database/gate-repository.js';
 import type { GrantRepository } from '../io/database/grant-repository.js';
 import type { ReleaseRecord, ReleaseRepository } from '../io/database/release-repository.js';
 import type { VerdictInputs } from '../io/database/schema/gates.js';
 import type { Now } from '../ports.js';
+import { byTheWay } from './deed.js';
 import type { Publication } from './publication.js';
 import type { ReleaseLife } from './release-life.js';
 import { Serial } from './serial.js';
@@ -93,13 +95,28 @@ export class GateJudge {
     return told;
   }
 
+  /** What the policies in force say of a release as it was measured so far; nothing is stored. */
+  async consider(release: ReleaseRecord): Promise<Consideration[]> {
+    const evidence = await this.parts.benchmarks.evidence(release.id);
+    const champion = await this.#championOf(release);
+    const considered: Consideration[] = [];
+    for (const { name: policy, version: policyVersion, document } of await this.parts.gates.policies()) {
+      if (document.models?.includes(release.name) === false) continue;
+      const verdict = evaluateGate(document, evidence, champion?.evidence ?? null);
+      considered.push({ policy, policyVersion, document, verdict });
+      await new Promise((resolve) => setImmediate(resolve));
+    }
+    return considered;
+  }
+
   async #judge(releaseId: number, actor: string): Promise<JudgeResult> {
     const { benchmarks, gates, grants, releases, publication, now } = this.parts;
     const [mark] = await gates.pending(1, releaseId);
     const release = await releases.findById(releaseId);
     if (release === null)
       return { ok: false, code: 'RELEASE_UNKNOWN', detail: `no release has the number ${releaseId}` };
-    const settle = async () => mark !== undefined && (await gates.settle(releaseId, mark.changes));
+    // Its mark is no part of what is judged.
+    const settle = async () => mark !== undefined && (await byTheWay(() => gates.settle(releaseId, mark.changes)));
     const label = `${release.name}@${release.version}`;
     if (release.state === 'withdrawn') {
       await settle();

@@ -7,6 +7,7 @@ import type { UploadEnd, UploadRecord, UploadRepository, UploadRow } from '../io
 import type { Now } from '../ports.js';
 import type { ReleaseProvenance } from '../registry/release-facts.js';
 import { checkPiece, type MlflowSource, type UploadFailure } from '../registry/upload.js';
+import { byTheWay } from './deed.js';
 import type { ReleaseIntake } from './release-intake.js';
 import { Serial } from './serial.js';
 
@@ -126,7 +127,7 @@ export class ReleaseUploads {
       }
       const { kind } = await this.files.append(id, addAbortSignal(signal, body), verdict.room);
       const { bytes: after } = await this.files.size(id);
-      await this.repository.touch(id, this.now());
+      await byTheWay(() => this.repository.touch(id, this.now()));
       if (kind === 'too-much') return { ok: false, code: 'UPLOAD_TOO_LARGE', detail: tooMuch, offset: after };
       if (kind === 'full') {
         const detail = `the server's disk is full after ${after} of ${upload.bytes} bytes; make room, then go on from there`;
@@ -245,7 +246,8 @@ export class ReleaseUploads {
 
   #work(upload: UploadRow): void {
     if (this.#working.has(upload.id) || this.#closed) return;
-    const work = this.#take(upload)
+    // The request that sets it off is answered before.
+    const work = byTheWay(() => this.#take(upload))
       .then((end) => this.#end(upload.id, end))
       .catch((error: Error) => {
         // The row stays open: the next start tries again.

@@ -23,8 +23,12 @@ const BOARDS_AT_ONCE = 500;
 const STEPS_AT_ONCE = 20;
 /** How often boards that came to match, or got a certificate, are looked for, ms. */
 const JOIN_EVERY_MS = 5_000;
+/** What other replicas took in from boards is looked for so often; what this one took in, at once, ms. */
+const LOOK_EVERY_MS = 5000;
 /** A board that is online and does not answer is told the same again after so long: it may have missed it, ms. */
 const REPEAT_AFTER_MS = 15_000;
+/** How long the zones of a rollout's boards are believed, ms. */
+const ZONES_FOR_MS = 60_000;
 const MINUTE_MS = 60_000;
 
 /** What it tells boards through. */
@@ -35,12 +39,15 @@ export interface DesiredPublisher {
 
 /**
  * Moves rollouts on: reads what changed, lets the engine decide, writes the step, and only then tells the boards. Nothing is
- * kept in memory but when was looked for newcomers: a process that dies anywhere is followed by one that reads the same
+ * kept in memory but when was looked for newcomers, and where boards live: a process that dies anywhere is followed by one that reads the same
  * database and goes on. Two that run at once are kept apart by the revision (see RolloutWriter).
  */
 export class RolloutAdvance {
   readonly #joined = new Map<number, number>();
   readonly #repeated = new Map<number, number>();
+  /** When all boards that were told were compared with what was seen of them; a rollout that is missing is due. */
+  readonly #looked = new Map<number, number>();
+  readonly #zones = new Map<number, { at: number; zones: readonly string[] }>();
 
   constructor(
     private readonly repository: RolloutRepository,
@@ -50,23 +57,33 @@ export class RolloutAdvance {
     private readonly certified: CertifiedClasses,
     private readonly now: Now,
     private readonly log: Logger,
+    /** There was more to do than fits into one turn. */
+    private readonly again: () => void,
   ) {}
 
   /** One turn of all rollouts, newest first. A rollout that fails does not hold the others up. */
   async run(): Promise<void> {
+    let more = false;
     for (const rollout of await this.repository.active()) {
       if (rollout.state === 'succeeded' && !this.#isDue(rollout.id)) continue;
       try {
-        await this.#advance(rollout);
+        more = (await this.#advance(rollout)) || more;
       } catch (error) {
         this.log.error({ rollout: rollout.id, err: error }, 'a step of a rollout failed; it is tried again');
       }
     }
+    if (more) this.again();
+  }
+
+  /** Boards reported, came or went: the next turn looks at all that were told. */
+  lookAtBoards(): void {
+    this.#looked.clear();
   }
 
   /** Boards were enrolled, tagged or certified: newcomers are looked for at the next turn. */
   lookForNewcomers(): void {
     this.#joined.clear();
+    this.#zones.clear();
   }
 
   /** A finished rollout that follows has time: there may be many of them, and each looks at all its boards. */
@@ -74,14 +91,22 @@ export class RolloutAdvance {
     return this.now().getTime() - (this.#joined.get(id) ?? 0) >= JOIN_EVERY_MS;
   }
 
-  async #advance(first: StoredRollout): Promise<void> {
+  /** Returns whether it stopped before everything was decided. */
+  async #advance(first: StoredRollout): Promise<boolean> {
     let rollout: StoredRollout | null = first;
-    for (let steps = 0; steps < STEPS_AT_ONCE && rollout !== null; steps += 1) {
-      const moved: boolean = await this.#step(rollout);
-      if (!moved) break;
-      rollout = await this.repository.find(rollout.id);
+    let moved = true;
+    for (let steps = 0; steps < STEPS_AT_ONCE && moved && rollout !== null; steps += 1) {
+      moved = await this.#step(rollout);
+      if (moved) rollout = await this.repository.find(rollout.id);
     }
     if (rollout !== null) await this.#repeat(rollout);
+    return moved && rollout !== null && !ENDED.includes(rollout.state);
+  }
+
+  /** Comparing every board that was told is the longest read of a step: in a turn in which nothing came, times are enough. */
+  #which({ id, state }: StoredRollout, now: number): 'changed' | 'all' | 'overdue' {
+    if (state === 'stopping') return 'all';
+    return now - (this.#looked.get(id) ?? 0) < LOOK_EVERY_MS ? 'overdue' : 'changed';
   }
 
   /** Returns whether something was decided: then there may be more to decide. */
@@ -91,6 +116,8 @@ export class RolloutAdvance {
     const input = await this.#read(rollout, at);
     const made = step(rollout, input);
     const written = await this.#write(rollout, input, made, at);
+    // Somebody else was first, or nothing changed: what was seen is looked at again.
+    if (!written && input.touched.length > 0) this.#looked.delete(rollout.id);
     return written && made.decisions.length > 0;
   }
 
@@ -119,7 +146,12 @@ export class RolloutAdvance {
     const targets = await targetsOf(rollout, repository, this.certified, (release) =>
       this.publisher.isPublished(release),
     );
-    const touched = await repository.touched(id, at, state === 'stopping', BOARDS_AT_ONCE);
+    const which = this.#which(rollout, now);
+    // Before the look: what comes meanwhile is for the next one.
+    if (which === 'changed') this.#looked.set(id, now);
+    const touched = await repository.touched(id, at, which, BOARDS_AT_ONCE);
+    // There may be more of them.
+    if (touched.length === BOARDS_AT_ONCE) this.#looked.delete(id);
     const { tallies, starts } = await repository.tallies(id, at, new Date(now - MINUTE_MS));
     const active = state === 'running' || (state === 'succeeded' && progress.phase === 'following');
     const turningBack = state === 'turning-back';
@@ -135,6 +167,7 @@ export class RolloutAdvance {
     const wantsFigures = needsFigures(rollout, tallies, now);
     return {
       ...{ now, targets, touched, candidates, tallies, startsLastMinute: starts, toTurnBack: holding.count },
+      zones: await this.#zonesOf(rollout, now),
       installable: await repository.installable(),
       joining: joins ? await this.#joining(rollout, targets, now) : null,
       recertified: joins ? await this.#recertified(id, spec, targets) : [],
@@ -157,6 +190,17 @@ export class RolloutAdvance {
     const zones = spec.windows.length === 0 ? null : await this.#openZones(spec, at);
     if (zones?.length === 0) return [];
     return this.repository.candidates(id, progress.wave, at, zones, room);
+  }
+
+  /** Zones that the deadlines of a rollout go by. Read now and then only: every step asks. */
+  async #zonesOf({ id, spec }: StoredRollout, now: number): Promise<readonly string[]> {
+    if (spec.windows.every(({ timeZone }) => timeZone !== undefined)) return [];
+    const known = this.#zones.get(id);
+    if (known !== undefined && now - known.at < ZONES_FOR_MS) return known.zones;
+    const zones = await this.repository.zonesOf(id);
+    // Before it is planned it has no boards.
+    if (zones.length > 0) this.#zones.set(id, { at: now, zones });
+    return zones;
   }
 
   async #openZones(spec: RolloutSpec, at: Date): Promise<string[]> {

@@ -3,6 +3,7 @@ import type { RolloutRepository } from '../io/database/rollout-repository.js';
 import type { StoredRollout } from '../io/database/rollout-rows.js';
 import type { RolloutWriter } from '../io/database/rollout-writer.js';
 import type { Now } from '../ports.js';
+import { notReleased } from '../registry/release-state.js';
 import { specProblem } from '../rollout/check.js';
 import { obey, type RolloutCommand } from '../rollout/commands.js';
 import { type Member, NEW_PROGRESS, type StepInput } from '../rollout/model.js';
@@ -167,11 +168,8 @@ export class RolloutService {
   async #release(wanted: { name: string; version: string }) {
     const release = await this.releases.find(wanted.name, wanted.version);
     if (release === null) return refuse('RELEASE_UNKNOWN', `${nameOf(wanted)} is not in the registry; upload it first`);
-    if (release.state !== 'released')
-      return refuse(
-        'RELEASE_NOT_RELEASED',
-        `${nameOf(wanted)} is ${release.state}; only a released one can be rolled out`,
-      );
+    const held = notReleased(release, 'rolled out');
+    if (held !== null) return refuse('RELEASE_NOT_RELEASED', held);
     if (!this.publisher.isPublished(wanted))
       return refuse(
         'RELEASE_NOT_PUBLISHED',

@@ -43,6 +43,8 @@ interface SessionParts {
   users: UserRepository;
   audit: AuditRepository;
   passwords: Passwords;
+  /** A login ended. */
+  ended: () => void;
 }
 
 /** Who somebody is: by a token, or by a login and the cookie that it gave. */
@@ -116,7 +118,10 @@ export class SessionService {
       users.loggedIn(user, now),
       sessions.forgetting(account.key),
       sessions.forgiving(crowd),
-      audit.insertion(entry({ actor: user, credential: `session:${id}`, subject: user, outcome: 'done', status: 200 })),
+      audit.insertion(
+        entry({ actor: user, credential: `session:${id}`, subject: user, outcome: 'done', status: 200 }),
+        sessions.isOpen(id),
+      ),
     ]);
     // Its password or its right to log in went away at this very moment.
     if (opened.length === 0) return refused;
@@ -136,9 +141,10 @@ export class SessionService {
   }
 
   /** Ends a session. False: there is none. */
-  async end(id: string, entry: AuditEntry): Promise<boolean> {
-    const { database, sessions, audit } = this.parts;
-    const [gone] = await database.transaction([sessions.removal(id), audit.insertion(entry)]);
+  async end(id: string): Promise<boolean> {
+    const { database, sessions, ended } = this.parts;
+    const [gone] = await database.transaction([sessions.removal(id)]);
+    ended();
     return gone.length === 1;
   }
 

@@ -1,9 +1,7 @@
-import type { AuditRepository } from '../io/database/audit-repository.js';
 import type { Database } from '../io/database/database.js';
 import type { UserChange, UserRecord, UserRepository } from '../io/database/user-repository.js';
 import type { Now } from '../ports.js';
 import type { Role } from '../roles.js';
-import type { AuditEntry } from './audit-entry.js';
 import { passwordFault } from './password-rules.js';
 import type { Passwords } from './passwords.js';
 
@@ -15,9 +13,10 @@ export class UserService {
   constructor(
     private readonly database: Database,
     private readonly users: UserRepository,
-    private readonly audit: AuditRepository,
     private readonly passwords: Passwords,
     private readonly now: Now,
+    /** Something that lets people in may have ended. */
+    private readonly ended: () => void,
   ) {}
 
   list(after: string | null, limit: number): Promise<UserRecord[]> {
@@ -31,7 +30,6 @@ export class UserService {
   async create(
     { name, role, password }: { name: string; role: Role; password: string },
     createdBy: string,
-    entry: AuditEntry,
   ): Promise<UserResult<'PASSWORD_WEAK' | 'USER_EXISTS'>> {
     const fault = passwordFault(password, name);
     if (fault !== null) return { ok: false, code: 'PASSWORD_WEAK', detail: fault };
@@ -44,7 +42,7 @@ export class UserService {
     const now = this.now();
     const passwordHash = await this.passwords.hash(password);
     const row = { name, role, passwordHash, createdAt: now, createdBy, passwordChangedAt: now };
-    const [made] = await this.database.transaction([this.users.insertion(row), this.audit.insertion(entry)]);
+    const [made] = await this.database.transaction([this.users.insertion(row)]);
     if (made.length === 0) return taken;
     const { passwordHash: _, ...user } = row;
     return { ok: true, user: { ...user, lastLoginAt: null, disabledAt: null } };
@@ -54,7 +52,6 @@ export class UserService {
   async change(
     name: string,
     { role, password, disabled }: { role?: Role; password?: string; disabled?: boolean },
-    entry: AuditEntry,
   ): Promise<UserResult<'PASSWORD_WEAK' | 'USER_UNKNOWN'>> {
     const fault = password === undefined ? null : passwordFault(password, name);
     if (fault !== null) return { ok: false, code: 'PASSWORD_WEAK', detail: fault };
@@ -69,8 +66,8 @@ export class UserService {
     const [changed] = await this.database.transaction([
       this.users.change(name, change),
       ...(password !== undefined || disabled === true ? [this.users.endingOfSessions(name)] : []),
-      this.audit.insertion(entry),
     ]);
+    this.ended();
     const user = changed.length === 0 ? null : await this.users.find(name);
     return user === null ? unknown : { ok: true, user };
   }
@@ -80,7 +77,6 @@ export class UserService {
     name: string,
     sessionId: string,
     { current, password }: { current: string; password: string },
-    entry: AuditEntry,
   ): Promise<{ ok: true } | Refusal<'PASSWORD_WEAK' | 'LOGIN_FAILED'>> {
     const stored = await this.users.passwordHash(name);
     const wrong = { ok: false, code: 'LOGIN_FAILED', detail: 'current: is not the present password' } as const;
@@ -91,15 +87,15 @@ export class UserService {
     const [changed] = await this.database.transaction([
       this.users.passwordChange(name, stored, to),
       this.users.endingOfSessions(name, sessionId),
-      this.audit.insertion(entry),
     ]);
+    this.ended();
     return changed.length === 1 ? { ok: true } : wrong;
   }
 
   /** With all sessions. False: there is no such user. */
-  async remove(name: string, entry: AuditEntry): Promise<boolean> {
-    if ((await this.users.find(name)) === null) return false;
-    const [gone] = await this.database.transaction([this.users.removal(name), this.audit.insertion(entry)]);
+  async remove(name: string): Promise<boolean> {
+    const [gone] = await this.database.transaction([this.users.removal(name)]);
+    this.ended();
     return gone.length === 1;
   }
 }

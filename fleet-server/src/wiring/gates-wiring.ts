@@ -3,6 +3,7 @@ import { GateRepository } from '../io/database/gate-repository.js';
 import type { GrantRepository } from '../io/database/grant-repository.js';
 import type { LabRepository } from '../io/database/lab-repository.js';
 import { benchmarkRoutes } from '../routes/benchmark-routes.js';
+import { needsRoutes } from '../routes/gate-needs-routes.js';
 import { gateRoutes } from '../routes/gate-routes.js';
 import { verdictRoutes } from '../routes/gate-verdict-routes.js';
 import { labRoutes } from '../routes/lab-routes.js';
@@ -31,7 +32,6 @@ export function wireGates(
   // Comparisons of releases show what gates judge by.
   comparisons.follow({ resultsOf: async (id) => (await benchmarks.evidence(id)).map(({ result }) => result) });
   const gates = new GateRepository(database);
-  comparisons.follow({ resultsOf: async (id) => (await benchmarks.evidence(id)).map(({ result }) => result) });
   const champion = (name: string) => promotions.champion(name);
   const { release, secondPerson, resultsPerRelease, labTimeoutSeconds: timeoutSeconds } = config.gates;
   const judge = new GateJudge({ benchmarks, gates, grants, releases, life, publication, champion, release, now });
@@ -50,6 +50,7 @@ export function wireGates(
       benchmarkRoutes(app, { benchmarks, releases, intake, judge });
       gateRoutes(app, { gates, judge, changed: () => wake(DUTY), now });
       labRoutes(app, { lab, benchmarks: labBenchmarks, releases });
+      needsRoutes(app, { grants, releases, judge, decide: config.registry.policy === 'gates' });
       verdictRoutes(app, { gates, grants, releases, judge, overrides, life });
     },
     duties: [

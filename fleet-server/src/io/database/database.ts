@@ -18,3 +18,29 @@ export interface Database {
   transaction(queries: readonly Query[]): Promise<Record<string, unknown>[][]>;
   close(): Promise<void>;
 }
+
+export interface Statement {
+  sql: string;
+  params: unknown[];
+  /** Rows as arrays (Drizzle's queries) or as objects by column name. */
+  rows: 'array' | 'object';
+}
+
+/** `writes`: its rows, or the rows that it touched, are changes. */
+export type MarkedStatement = Statement & { writes: boolean };
+
+export interface Performed {
+  results: unknown[][];
+  /** Rows of the last statement; null: it was left out. */
+  last: unknown[] | null;
+}
+
+/** A database engine, by statements that are text already. */
+export interface Engine extends Database {
+  query(statement: Statement): Promise<unknown[]>;
+  /**
+   * Runs statements in one transaction, all or none, and `last` behind them in the same one: only where one of those that write
+   * changed or returned a row. Throws DatabaseError.
+   */
+  perform(statements: readonly MarkedStatement[], last: Statement): Promise<Performed>;
+}

@@ -1,6 +1,7 @@
 import { parentPort, workerData } from 'node:worker_threads';
 import { PGlite, types } from '@electric-sql/pglite';
-import type { DatabaseReply, DatabaseRequest, Statement } from './pglite-messages.js';
+import type { Performed, Statement } from './database.js';
+import type { DatabaseReply, DatabaseRequest } from './pglite-messages.js';
 
 /**
  * PGlite on a thread of its own: a query is WASM on one thread, and in the server's it would hold the broker.
@@ -13,12 +14,24 @@ const port = parentPort;
 const asWritten = (value: string) => value;
 const parsers = { [types.TIMESTAMP]: asWritten, [types.TIMESTAMPTZ]: asWritten, [types.DATE]: asWritten };
 
-const database = await PGlite.create({ dataDir: (workerData as { directory: string }).directory });
+const { directory, slowMs } = workerData as { directory: string; slowMs: number };
+const database = await PGlite.create({ dataDir: directory });
+// Its pages are in memory: what PostgreSQL assumes of a disk makes it read whole tables where a few rows are wanted.
+// Statistics are gathered between the statements of others: a small sample is enough for plans as plain as ours.
+await database.exec('set random_page_cost = 1.1; set default_statistics_target = 10');
 
 type Runner = Pick<PGlite, 'query'>;
+async function ask(runner: Runner, { sql, params, rows }: Statement) {
+  const began = performance.now();
+  try {
+    return await runner.query(sql, params, { rowMode: rows, parsers });
+  } finally {
+    const ms = performance.now() - began;
+    if (ms > slowMs) port.postMessage({ id: null, slow: { sql, ms } } satisfies DatabaseReply);
+  }
+}
 async function run(runner: Runner, statement: Statement): Promise<unknown[]> {
-  const result = await runner.query(statement.sql, statement.params, { rowMode: statement.rows, parsers });
-  return result.rows;
+  return (await ask(runner, statement)).rows;
 }
 
 async function answer(request: DatabaseRequest): Promise<unknown> {
@@ -32,13 +45,29 @@ async function answer(request: DatabaseRequest): Promise<unknown> {
           results.push(await run(transaction as unknown as Runner, statement));
         return results;
       });
+    case 'perform':
+      return database.transaction(async (transaction): Promise<Performed> => {
+        const runner = transaction as unknown as Runner;
+        const results: unknown[][] = [];
+        let changed = false;
+        for (const statement of request.statements) {
+          const { rows, affectedRows = 0 } = await ask(runner, statement);
+          results.push(rows);
+          changed ||= statement.writes && (affectedRows > 0 || rows.length > 0);
+        }
+        return { results, last: changed ? await run(runner, request.last) : null };
+      });
     case 'close':
       return database.close();
   }
 }
 
+/** One request after the other, so that the time of a statement is its own. */
+let before: Promise<unknown> = Promise.resolve();
 port.on('message', (request: DatabaseRequest) => {
-  answer(request).then(
+  const mine = before.then(() => answer(request));
+  before = mine.catch(() => undefined);
+  mine.then(
     (result) => port.postMessage({ id: request.id, ok: true, result } satisfies DatabaseReply),
     (error: Error & { code?: string }) =>
       port.postMessage({

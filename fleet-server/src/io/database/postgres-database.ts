@@ -7,7 +7,7 @@ import { migrate } from 'drizzle-orm/pg-proxy/migrator';
 import pg from 'pg';
 import type { Logger } from 'pino';
 import { DatabaseError } from '../../database-error.js';
-import type { Database, Query } from './database.js';
+import type { Database, Engine, MarkedStatement, Performed, Query, Statement } from './database.js';
 import { failureOf } from './postgres-errors.js';
 import { parameter, SAME_AS_PGLITE } from './postgres-values.js';
 
@@ -37,7 +37,7 @@ const MIGRATIONS = fileURLToPath(new URL('../../../drizzle', import.meta.url));
  * Drizzle over a pool of connections to PostgreSQL. A lost database fails what is under way with `DATABASE_UNAVAILABLE`; the next
  * call connects anew. Nothing whose outcome is unknown is ever run twice.
  */
-export class PostgresDatabase implements Database {
+export class PostgresDatabase implements Engine {
   readonly engine = 'postgres';
   readonly drizzle: PgRemoteDatabase;
   readonly #pool: pg.Pool;
@@ -60,7 +60,7 @@ export class PostgresDatabase implements Database {
     this.#pool.on('connect', (client) => client.on('error', () => undefined));
     this.#pool.on('error', (error) => log.warn({ err: error.message }, 'a connection to the database was lost'));
     this.drizzle = drizzle(async (sql, params, method) => ({
-      rows: await this.#run((client) => query(client, sql, params, method === 'all')),
+      rows: await this.query({ sql, params, rows: method === 'all' ? 'array' : 'object' }),
     }));
   }
 
@@ -94,6 +94,27 @@ export class PostgresDatabase implements Database {
       }
       await client.query('commit');
       return results;
+    });
+  }
+
+  query({ sql, params, rows }: Statement): Promise<unknown[]> {
+    return this.#run((client) => query(client, sql, params, rows === 'array'));
+  }
+
+  async perform(statements: readonly MarkedStatement[], last: Statement): Promise<Performed> {
+    return this.#run(async (client) => {
+      const results: unknown[][] = [];
+      let changed = false;
+      await client.query('begin');
+      for (const { sql, params, rows, writes } of statements) {
+        const result = await ask(client, sql, params, rows === 'array');
+        results.push(result.rows);
+        changed ||= writes && (result.rowCount ?? 0) > 0;
+      }
+      const { sql, params, rows } = last;
+      const lastRows = changed ? await query(client, sql, params, rows === 'array') : null;
+      await client.query('commit');
+      return { results, last: lastRows };
     });
   }
 
@@ -171,10 +192,13 @@ export class PostgresDatabase implements Database {
   }
 }
 
-async function query(client: pg.ClientBase, text: string, params: unknown[], arrays: boolean): Promise<unknown[]> {
+function ask(client: pg.ClientBase, text: string, params: unknown[], arrays: boolean): Promise<pg.QueryResult> {
   const values = params.map(parameter);
-  const result = await client.query({ text, values, ...(arrays ? { rowMode: 'array' as const } : {}) });
-  return result.rows;
+  return client.query({ text, values, ...(arrays ? { rowMode: 'array' as const } : {}) });
+}
+
+async function query(client: pg.ClientBase, text: string, params: unknown[], arrays: boolean): Promise<unknown[]> {
+  return (await ask(client, text, params, arrays)).rows;
 }
 
 function connectionOptions({ url, tls }: PostgresOptions): pg.ClientConfig {

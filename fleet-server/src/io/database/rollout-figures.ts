@@ -3,6 +3,7 @@ import { alias } from 'drizzle-orm/pg-core';
 import type { BoardFigures, Figures } from '../../rollout/model.js';
 import type { Database } from './database.js';
 import { telemetryMinutes as minutes } from './schema/devices.js';
+import { devices } from './schema/foundation.js';
 import { rolloutDevices as members } from './schema/rollouts.js';
 
 /** Boards whose figures a judgement reads at the most, per wave and cohort: enough for confidence, bounded in work. */
@@ -27,18 +28,22 @@ type FigureRow = { [K in keyof typeof FIGURES]: number | null };
 export class RolloutFigures {
   constructor(private readonly database: Database) {}
 
-  /** What these boards did with the model that ran in the last hour before `until`. */
+  /**
+   * What these boards did in the last hour before `until`, with the model that they run now: minutes with an earlier one say
+   * nothing of what the next is held against.
+   */
   async before(deviceIds: readonly string[], until: Date): Promise<Map<string, Figures>> {
     if (deviceIds.length === 0) return new Map();
     const since = new Date(until.getTime() - BEFORE_MS).toISOString();
     const rows = await this.database.drizzle
       .select({ deviceId: minutes.deviceId, ...FIGURES })
       .from(minutes)
+      .innerJoin(devices, eq(devices.id, minutes.deviceId))
       .where(
         and(
           inArray(minutes.deviceId, [...deviceIds]),
           sql`${minutes.at} >= ${since}::timestamptz`,
-          sql`${minutes.model} <> ''`,
+          sql`${minutes.model} = ${devices.reported} #>> '{active,release,digest}'`,
         ),
       )
       .groupBy(minutes.deviceId);

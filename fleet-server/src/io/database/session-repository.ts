@@ -100,6 +100,11 @@ export class SessionRepository {
     await this.#database.drizzle.update(sessions).set({ seenAt: at }).where(eq(sessions.id, id));
   }
 
+  /** A condition for other statements. */
+  isOpen(id: string): SQL {
+    return sql`exists (select 1 from sessions where id = ${id})`;
+  }
+
   removal(id: string): Query {
     return this.#database.drizzle.delete(sessions).where(eq(sessions.id, id)).returning({ id: sessions.id });
   }
