@@ -267,6 +267,7 @@ export class SimulatedFleet {
         touched,
         tallies,
         zones: this.zones(),
+        lacking: new Map(),
         installable: new Set([BEFORE.digest, TARGET.digest, OTHER.digest]),
       },
       candidates:

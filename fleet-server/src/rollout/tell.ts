@@ -87,6 +87,8 @@ function standsOutside(draft: Draft, pair: Pair): Partial<Member> | null {
   }
   if (wanted !== (member.told ?? member.base) && wanted !== target.release.digest && !olderRollout)
     return outside('taken-over', 'ANOTHER_ASSIGNMENT', `generation ${board.generation} was assigned since`);
+  const lacking = input.lacking.get(board.id);
+  if (lacking !== undefined) return outside('left', 'LABELS_MISSING', lacking);
   if (!certifiedFor(target, board.hardwareClass))
     return outside('not-certified', 'CLASS_NOT_CERTIFIED', `no certificate for ${board.hardwareClass}`);
   return null;

@@ -6,6 +6,7 @@ import { RolloutViews } from '../io/database/rollout-views.js';
 import { RolloutWriter } from '../io/database/rollout-writer.js';
 import { rolloutRoutes } from '../routes/rollout-routes.js';
 import { RolloutAdvance } from '../services/rollout-advance.js';
+import { RolloutLabels } from '../services/rollout-labels.js';
 import { RolloutRehearsal } from '../services/rollout-rehearsal.js';
 import { RolloutService } from '../services/rollout-service.js';
 import type { Core, Feature } from './feature-wiring.js';
@@ -29,6 +30,7 @@ export function wireRollouts(core: Core, certificates: () => Promise<Certificate
     new RolloutFigures(database),
     publication,
     certified,
+    new RolloutLabels(releases, labels),
     now,
     log,
   );
