@@ -1,5 +1,5 @@
 import { join } from 'node:path';
-import { benchmarkPlatform } from './io/benchmark-platform.js';
+import { hostPlatform } from '@vigie/models/evaluate/host-platform';
 import { readBoardMemory } from './io/board-memory.js';
 import type { ChunkDelivery } from './io/delivery/chunk-delivery.js';
 import type { FileSystem } from './io/file-system.js';
@@ -47,6 +47,6 @@ export function wireBenchmark(
     packages: new SlotStore({ disk, dataDirectory, bundledDirectory: board.bundledPackage, delivery }),
     board: { agentVersion, hardwareClass },
     residentBytes: (pid) => readBoardMemory(pid).liveBytes,
-    platform: benchmarkPlatform,
+    platform: hostPlatform,
   });
 }

@@ -12,6 +12,7 @@ import { markdownReport } from './report.js';
 import { readResult } from './result-file.js';
 import { INT8_PACKAGE, MissingPieceError } from './rig/repository.js';
 import { runModel } from './run-command.js';
+import { serverQueriesCommand } from './server-queries-command.js';
 import { HALF_CORE_FPS, runSwaps } from './swap-command.js';
 
 /** Exit codes: 0 every limit held, 1 a limit was missed or the measurement failed, 2 wrong use or something is missing. */
@@ -119,6 +120,7 @@ program
   );
 
 fleetCommand(program, print);
+serverQueriesCommand(program);
 
 program
   .command('gate')

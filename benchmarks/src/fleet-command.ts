@@ -17,6 +17,7 @@ interface FleetOptions {
   serverCores: number;
   keep?: string;
   profile?: string;
+  rollout: boolean;
   kill: boolean;
   killServer: boolean;
   timeout: number;
@@ -46,6 +47,7 @@ export function fleetCommand(
     .option('--server-cores <n>', 'cores that the server may use, by taskset; 0: all', count, 2)
     .option('--keep <dir>', 'keep the enrolled fleet in this folder, and take up the one that is there')
     .option('--profile <dir>', 'write a CPU profile of the server into this folder')
+    .option('--no-rollout', 'no release to all: the connect storm and the steady state alone')
     .option('--no-kill', 'do not SIGKILL the server after the rollout')
     .option('--real <n>', 'real agents instead, all updated at once; fewer where the memory does not suffice', count)
     .option(
@@ -69,6 +71,7 @@ export function fleetCommand(
       processes: Math.max(1, options.processes ?? defaultProcesses(devices)),
       startsPerSecond: options.starts,
       serverCores: options.serverCores,
+      rollout: options.rollout,
       kill: options.kill,
       directory: options.keep,
       profile: options.profile === undefined ? undefined : resolve(options.profile),

@@ -6,7 +6,7 @@ describe('parseConfig', () => {
     expect(parseConfig(undefined, 'x')).toMatchObject({
       data: { directory: 'vigie-data' },
       replica: {},
-      database: { connections: 10, startupSeconds: 60, statementTimeoutSeconds: 30 },
+      database: { connections: 10, slowStatementMs: 1000, startupSeconds: 60, statementTimeoutSeconds: 30 },
       objects: { region: 'us-east-1' },
       http: { host: '127.0.0.1', port: 8080 },
       https: { host: '127.0.0.1', port: 8443 },

@@ -61,6 +61,7 @@ const DatabaseConfig = Type.Object(
     connections: Whole(10, 1, 500, 'connections at the most'),
     statementTimeoutSeconds: Whole(30, 1, 3600, 'a statement that takes longer fails, s'),
     startupSeconds: Whole(60, 0, 86_400, 'how long a start waits for a database that does not answer, s'),
+    slowStatementMs: Whole(1000, 1, 3_600_000, 'a statement of the embedded database that takes longer is logged, ms'),
   },
   { ...Strict, default: {}, description: 'in place of the embedded database' },
 );

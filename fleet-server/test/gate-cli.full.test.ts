@@ -47,14 +47,59 @@ describe('vigie gate and vigie benchmark', () => {
     expect(second.status).toBe(201);
     tokens = { first: made.adminToken, second: second.body.token };
     const { bytes, name, version, digest } = await zooPackage('int8');
-    await api.call('POST', '/api/v1/releases', bytes);
     release = { name, version, digest };
+    await writeFile(join(home, 'person.vigie'), bytes);
   }, 120_000);
   afterAll(async () => {
     await server?.close();
     await rm(join(folder, '..'), { recursive: true, force: true });
     await rm(home, { recursive: true, force: true });
     await dropTemplate();
+  });
+
+  it('say at the upload what stands between a release and the boards', { timeout: 120_000 }, async () => {
+    const label = `${release.name}@${release.version}`;
+    const path = join(home, 'person.vigie');
+    const uploaded = await vigie(['release', 'upload', path]);
+    expect([uploaded.code, uploaded.stdout]).toEqual([0, expect.stringMatching(`^${label} int8 candidate`)]);
+    expect(uploaded.stdout).toContain(`No board gets ${label} before a gate has passed it. No gate judges this model`);
+    expect(uploaded.stdout).toContain('\n  vigie gate put FILE\n');
+
+    const policy = {
+      ...{ schema: 'vigie.gate/1', name: 'needy' },
+      certifies: [{ evidence: { arch: ['arm64'] }, hardwareClasses: ['rpi5-8g'] }],
+      rules: [
+        { require: 'fps > 10', minSamples: 20 },
+        { require: 'ap50.person > 0.5', on: { benchmark: ['evaluate'] } },
+        { require: 'latencyMs.p95 < 100 ms', on: { source: ['lab'], hardwareClass: ['rpi5-8g'] } },
+      ],
+    };
+    expect((await vigie(['gate', 'put', await file('needy.json', policy)])).code).toBe(0);
+    const again = (await vigie(['release', 'upload', path])).stdout;
+    expect(again).toContain('gate needy, for rpi5-8g: inconclusive');
+    expect(again).toContain('inconclusive fps > 10: no result for fps from a platform that counts');
+    for (const step of [
+      `vigie-bench run ${path} --json > result.json   # on arm64`,
+      'vigie benchmark post result.json',
+      `vigie-models evaluate ${path} --dataset DIR --benchmark accuracy.json`,
+      `vigie benchmark lab ${label} --class rpi5-8g`,
+    ])
+      expect(again).toContain(`\n  ${step}`);
+    const document = await json(['gate', 'needs', label]);
+    expect(document).toMatchObject({
+      ...{ release: { ...release, state: 'candidate' }, decide: true, certified: [] },
+      gates: [{ policy: 'needy', policyVersion: 1, verdict: 'inconclusive' }],
+    });
+    expect(document.gates[0].classes[0].rules).toMatchObject([
+      { require: 'fps > 10', code: 'NO_EVIDENCE', evidence: { arch: ['arm64'] }, minSamples: 20 },
+      { metric: 'ap50.person', evidence: { benchmark: ['evaluate'] }, minSamples: 1 },
+      { code: 'NO_EVIDENCE', evidence: { source: ['lab'], hardwareClass: ['rpi5-8g'] } },
+    ]);
+    // Nothing was stored by asking.
+    expect((await json(['gate', 'verdicts', label])).items).toEqual([]);
+    expect((await vigie(['gate', 'needs', 'nobody@1.0.0'])).refusal).toBe('RELEASE_UNKNOWN');
+    expect((await vigie(['gate', 'release', label])).refusal).toBe('RELEASE_NOT_APPROVED');
+    expect((await json(['gate', 'remove', 'needy'])).removed).toBe(true);
   });
 
   it('bring a release through its gate', { timeout: 180_000 }, async () => {
@@ -79,6 +124,10 @@ describe('vigie gate and vigie benchmark', () => {
     });
     const slow = await vigie(['benchmark', 'post', await file('slow.json', result(4.8))]);
     expect(slow.stdout).toContain('fail         fps > 10: fps is 4.8 FPS on arm64, run, wanted > 10 FPS');
+    const needed = (await vigie(['gate', 'needs', label])).stdout;
+    expect(needed).toContain('wanted > 10 FPS');
+    expect(needed).toMatch(`  vigie gate override ${label} rpi4-2g `);
+    expect(needed).not.toContain('vigie-bench');
     const lenient =
       'schema: vigie.gate/1\nname: lenient\ncertifies: [{evidence: {}, hardwareClasses: [x]}]\nrules: [{require: fps > 1}]\n';
     const tried = await json(['gate', 'dry-run', await file('lenient.yaml', lenient)]);

@@ -1,10 +1,12 @@
 import { mkdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { Command, InvalidArgumentError, Option } from 'commander';
+import { benchmarkDocument, pairingOf } from './evaluate/benchmark-document.js';
 import { some } from './evaluate/class-map.js';
 import type { CocoSummary } from './evaluate/coco-ap.js';
-import { type BoxDataset, DATASET_FORMATS, type DatasetOptions } from './evaluate/dataset.js';
+import { type BoxDataset, DATASET_FORMATS, type Dataset, type DatasetOptions } from './evaluate/dataset.js';
 import { type Evaluation, evaluatePackage } from './evaluate/evaluate-package.js';
+import { hostPlatform } from './evaluate/host-platform.js';
 import { openDataset } from './evaluate/open-dataset.js';
 import { type EvaluationResult, SUMMARY_TITLES } from './evaluate/report-markdown.js';
 import { writeResult } from './evaluate/write-result.js';
@@ -23,6 +25,8 @@ interface Options extends DatasetOptions {
   threads: number;
   classMap: Map<string, string>;
   saveDetections?: boolean;
+  benchmark?: string;
+  benchmarkName: string;
 }
 
 /** `vigie-models evaluate PACKAGE --dataset DIR` */
@@ -51,6 +55,16 @@ export function evaluateCommand(): Command {
     .option('--threads <n>', 'threads of the model', parseCount, 1)
     .option('--out <dir>', 'write result.json, report.md, pr.svg and pr.png there; the folder is made')
     .option('--save-detections', "also write detections.json there, in COCO's form of results")
+    .option(
+      '--benchmark <file>',
+      'also write the figures as a document vigie.benchmark/1, for the gates of a fleet server',
+    )
+    .option(
+      '--benchmark-name <name>',
+      'what that measurement is called there; one name for each data set',
+      parseName,
+      'evaluate',
+    )
     .option('--json', 'print the result as one JSON document')
     .action(async (path: string, options: Options, command: Command) => {
       const from = options.dataset ?? options.data;
@@ -69,6 +83,7 @@ export function evaluateCommand(): Command {
         if (options.saveDetections) await saveDetections(options.out, dataset, evaluation);
         for (const file of await writeResult(options.out, result, svg)) process.stderr.write(`wrote ${file}\n`);
       }
+      if (options.benchmark !== undefined) await saveBenchmark(options.benchmark, dataset, evaluation, options);
       if (options.json) console.log(JSON.stringify(result));
       else printResult(result);
     });
@@ -88,6 +103,20 @@ async function saveDetections(folder: string, dataset: { kind: string }, { found
   );
   await mkdir(folder, { recursive: true });
   await writeFile(join(folder, 'detections.json'), `${JSON.stringify(results)}\n`);
+}
+
+/** What `vigie benchmark post` takes. */
+async function saveBenchmark(
+  file: string,
+  dataset: Dataset,
+  { result }: Evaluation,
+  { benchmarkName: benchmark }: Options,
+): Promise<void> {
+  const platform = hostPlatform(result.package.runtime);
+  const pairing = pairingOf(dataset, result);
+  const document = benchmarkDocument(result, { benchmark, at: new Date(), platform, pairing });
+  await writeFile(file, `${JSON.stringify(document, null, 2)}\n`);
+  process.stderr.write(`wrote ${file}\n`);
 }
 
 /** One line that moves on a terminal; a line every tenth otherwise. */
@@ -147,6 +176,11 @@ function parseCount(text: string): number {
   const count = Number(text);
   if (Number.isSafeInteger(count) && count >= 1) return count;
   throw new InvalidArgumentError('give a whole number from 1.');
+}
+
+function parseName(text: string): string {
+  if (/^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$/.test(text)) return text;
+  throw new InvalidArgumentError('give 1 to 64 letters, digits, ".", "_" or "-".');
 }
 
 function parseShare(text: string): number {

@@ -13,6 +13,7 @@ import type { Clock } from '../ports.js';
 import type { BenchmarkAnswer, BenchmarkOrder } from '../update/benchmark-mode.js';
 import { CommandGate } from '../update/commands.js';
 import type { Log, ReleaseSource } from '../update/ports.js';
+import { ReportCadence } from '../update/report-cadence.js';
 import type { ServerKeyring } from '../update/server-keyring.js';
 import type { UpdateStatus } from '../update/status.js';
 import type { BelievedTime } from '../update/trusted-time.js';
@@ -25,8 +26,6 @@ import { MqttLink } from './mqtt-link.js';
 import { Outbox, type OutboxKind } from './outbox.js';
 import type { TufClient } from './tuf-client.js';
 
-/** How often an unchanged report is published again, ms. */
-const REPORT_EVERY_MS = 10_000;
 /** How long to wait for a disk that failed at the start, ms. */
 const DISK_RETRY_MS = 5000;
 
@@ -81,6 +80,8 @@ export class FleetConnection {
   private sequence = 0;
   private telemetrySequence = 0;
   private newestReport = 0;
+  private readonly cadence = new ReportCadence();
+  private closed = false;
   private cancelTimer = () => {};
 
   constructor(private readonly options: FleetConnectionOptions) {
@@ -161,6 +162,9 @@ export class FleetConnection {
     this.sequence += 1;
     this.newestReport = this.sequence;
     const message = this.reported(status, this.sequence);
+    // What is new, or was never heard by this broker, is soon said once more.
+    this.cadence.note(message, this.options.clock.now());
+    this.arm();
     if (terminal) this.outbox.put('reported', message);
     else this.link.publish('reported', deviceTopic(this.deviceId, 'reported'), message).catch(() => {});
   }
@@ -194,6 +198,7 @@ export class FleetConnection {
   }
 
   async close(): Promise<void> {
+    this.closed = true;
     this.cancelTimer();
     await this.trust.close();
     await this.outbox.settled();
@@ -210,9 +215,12 @@ export class FleetConnection {
   }
 
   private arm(): void {
-    this.cancelTimer = this.options.clock.after(REPORT_EVERY_MS, () => {
+    this.cancelTimer();
+    if (this.closed) return;
+    const { clock } = this.options;
+    this.cancelTimer = clock.after(this.cadence.waitMs(clock.now()), () => {
       if (this.listener !== null && this.link.connected) this.report(this.listener.status(), false);
-      this.arm();
+      else this.arm();
     });
   }
 

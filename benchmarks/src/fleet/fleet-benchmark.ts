@@ -59,7 +59,7 @@ class FleetBenchmark {
   }
 
   async run(): Promise<FleetBenchmarkOutcome> {
-    const { onProgress, devices, kill } = this.options;
+    const { onProgress, devices, rollout, kill } = this.options;
     await this.#prepare();
     const both = [
       await publishDirectory(this.#server.client, FIRST_PACKAGE),
@@ -71,9 +71,9 @@ class FleetBenchmark {
     try {
       await this.#connectStorm(first);
       await this.#steadyState();
-      await this.#rollOut(second);
+      if (rollout) await this.#rollOut(second);
       if (kill) await this.#killAndReturn();
-      await this.#conclude(second);
+      await this.#conclude(rollout ? second : null);
     } finally {
       await this.#pool?.stop();
     }
@@ -220,15 +220,14 @@ class FleetBenchmark {
   }
 
   /** The server's own word on every device, and what the boards count. */
-  async #conclude(release: PublishedRelease): Promise<void> {
+  async #conclude(release: PublishedRelease | null): Promise<void> {
     const { devices, timeoutMs } = this.options;
-    const running = encodeURIComponent(`${release.name}@${release.version}`);
+    const wanted =
+      release === null ? '' : `running=${encodeURIComponent(`${release.name}@${release.version}`)}&inSync=true&`;
     await waitFor(
       'the server to have the proof of every board, and every board its acknowledgements',
       async () => {
-        const { total } = await this.#server.client.get<{ total: number }>(
-          `/devices/counts?running=${running}&inSync=true&online=true`,
-        );
+        const { total } = await this.#server.client.get<{ total: number }>(`/devices/counts?${wanted}online=true`);
         return total === devices && (await this.#look()).unacknowledged === 0;
       },
       { timeoutMs, everyMs: 1000 },
@@ -241,7 +240,8 @@ class FleetBenchmark {
     for (const problem of problems) this.options.onProgress(`a board said: ${problem}`);
     const wrong = counters.failed + counters.rolledBack + counters.inconclusive + counters.desiredRefused;
     if (wrong > 0) this.#errors.push(`${wrong} installs or desired states failed`);
-    if (counters.committed < devices) this.#errors.push(`${counters.committed} of ${devices} boards committed`);
+    if (release !== null && counters.committed < devices)
+      this.#errors.push(`${counters.committed} of ${devices} boards committed`);
     this.#metrics.errors = this.#errors.length;
   }
 

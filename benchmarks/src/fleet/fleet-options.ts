@@ -13,6 +13,8 @@ export interface FleetBenchmarkOptions {
   startsPerSecond: number;
   /** Cores that the server may use; 0: all. */
   serverCores: number;
+  /** A release to all boards after the steady state. */
+  rollout: boolean;
   /** SIGKILL the server, its broker with it, and measure how the fleet comes back. */
   kill: boolean;
   /** A folder that keeps the enrolled fleet for the next run; absent: a temporary one. */

@@ -20,12 +20,15 @@ import {
 import type { Logger } from 'pino';
 import type { Authenticate, Broker, MessageHandler, PeerCertificate, Principal, PublishOptions } from '../ports.js';
 import { RetainedMessages } from './aedes-retained.js';
+import { FairTurns } from './fair-turns.js';
 import { PacketLimit } from './packet-limit.js';
 import { readPeer } from './pki/peer-certificate.js';
 import type { ServerCredentials } from './pki/server-certificate.js';
 
 /** Largest packet: a full message, its topic (at most 300 bytes by the contract) and the header. */
 const MAX_PACKET_BYTES = MAX_MESSAGE_BYTES + 1024;
+/** TLS handshakes that one turn of the event loop begins: each costs about a millisecond. */
+const HANDSHAKES_PER_TURN = 4;
 /** Return codes of MQTT 3.1.1, 3.2.2.3. */
 const BAD_CREDENTIALS = 4 as AuthErrorCode;
 const UNAVAILABLE = 3 as AuthErrorCode;
@@ -52,6 +55,9 @@ export class AedesBroker implements Broker {
   readonly #aedes: Aedes;
   readonly #plain: Server;
   readonly #secure: TlsServer;
+  /** Takes the connections of boards for `#secure`. */
+  readonly #door: Server;
+  readonly #handshakes = new FairTurns(HANDSHAKES_PER_TURN);
   readonly #options: AedesBrokerOptions;
   readonly #principals = new WeakMap<Client, Principal>();
   readonly #clients = new Map<string, Client>();
@@ -70,7 +76,14 @@ export class AedesBroker implements Broker {
       { ...this.#context(options.secure.credentials), handshakeTimeout: 30_000 },
       (socket) => this.#acceptBoard(socket, authority),
     );
-    this.#secure.maxConnections = options.secure.maxConnections;
+    // A fleet that comes back all at once would begin all its handshakes together, finish them late, give up and begin anew.
+    this.#door = createServer({ pauseOnConnect: true }, (socket) => {
+      socket.on('error', (error) => options.log.debug({ err: error }, 'mqtt connection over TLS'));
+      void this.#handshakes.take(1).then(() => {
+        if (!socket.destroyed) this.#secure.emit('connection', socket);
+      });
+    });
+    this.#door.maxConnections = options.secure.maxConnections;
     this.#secure.on('tlsClientError', (error) => options.log.debug({ err: error }, 'mqtt connection over TLS'));
   }
 
@@ -95,7 +108,7 @@ export class AedesBroker implements Broker {
   /** Returns the ports that were taken. */
   async listen(): Promise<{ plain: number; secure: number }> {
     const { plain, secure } = this.#options;
-    return { plain: await listenOn(this.#plain, plain), secure: await listenOn(this.#secure, secure) };
+    return { plain: await listenOn(this.#plain, plain), secure: await listenOn(this.#door, secure) };
   }
 
   /** New connections get this certificate from now on. */
@@ -121,7 +134,7 @@ export class AedesBroker implements Broker {
   }
 
   async close(): Promise<void> {
-    const closed = [this.#plain, this.#secure].map((server) => new Promise((resolve) => server.close(resolve)));
+    const closed = [this.#plain, this.#door].map((server) => new Promise((resolve) => server.close(resolve)));
     await new Promise<void>((resolve) => this.#aedes.close(() => resolve()));
     await Promise.all(closed);
   }
@@ -237,7 +250,7 @@ function refusal(message: string, returnCode: AuthErrorCode): AuthenticateError 
   return Object.assign(new Error(message), { returnCode });
 }
 
-async function listenOn(server: Server | TlsServer, { host, port }: Listener): Promise<number> {
+async function listenOn(server: Server, { host, port }: Listener): Promise<number> {
   await new Promise<void>((resolve, reject) => {
     server.once('error', reject);
     server.listen(port, host, () => {

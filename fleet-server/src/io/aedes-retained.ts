@@ -1,4 +1,10 @@
 import { Readable } from 'node:stream';
+import { FairTurns } from './fair-turns.js';
+
+/** Answers from this size on wait for their turn: chunks, not metadata and desired states. */
+const LARGE_BYTES = 4096;
+/** What one turn of the event loop sends of them: some milliseconds of TLS. Requests of people come in between. */
+const BYTES_PER_TURN = 256 * 1024;
 
 /** A retained packet as aedes keeps it. */
 interface RetainedPacket {
@@ -20,6 +26,7 @@ interface RetainedStore {
  */
 export class RetainedMessages implements RetainedStore {
   readonly #packets = new Map<string, RetainedPacket>();
+  readonly #turns = new FairTurns(BYTES_PER_TURN);
 
   /** Puts this store in the place of the one that `aedes` was started with. */
   static install(aedes: object): RetainedMessages {
@@ -47,7 +54,15 @@ export class RetainedMessages implements RetainedStore {
   }
 
   createRetainedStreamCombi(filters: readonly string[]): Readable {
-    return Readable.from(filters.flatMap((filter) => [...this.matching(filter)]));
+    const packets = filters.flatMap((filter) => [...this.matching(filter)]);
+    const bytes = packets.reduce((sum, { payload }) => sum + payload.length, 0);
+    if (bytes < LARGE_BYTES) return Readable.from(packets);
+    return Readable.from(this.#inTurn(packets, bytes));
+  }
+
+  async *#inTurn(packets: readonly RetainedPacket[], bytes: number): AsyncGenerator<RetainedPacket> {
+    await this.#turns.take(bytes);
+    yield* packets;
   }
 
   /** Messages whose topic matches a filter (MQTT 3.1.1, 4.7). */

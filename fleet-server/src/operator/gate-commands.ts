@@ -2,6 +2,7 @@ import type { GateVerdict } from '@vigie/protocol';
 import type { Command } from 'commander';
 import type { CommandContext } from './context.js';
 import { readDocument } from './document-file.js';
+import { type NeedsView, needsText } from './gate-needs.js';
 import { type JudgementView, judgementText, verdictText } from './gate-views.js';
 import { parseReleaseName, releaseLabel } from './release-name.js';
 import { printable, table } from './table.js';
@@ -126,6 +127,20 @@ function addPolicyCommands(gate: Command, { client, print, misused }: CommandCon
 }
 
 function addVerdictCommands(gate: Command, { client, print }: CommandContext): void {
+  gate
+    .command('needs <release>')
+    .description('what name@version lacks to reach boards, and the commands that would bring it')
+    .action(async (release: string) => {
+      const needs = await client().get<NeedsView>(`${pathOf(release)}/gates`);
+      print(needs, () => needsText(needs) || `${release} is ${needs.release.state}; it needs nothing from a gate\n`);
+    });
+  gate
+    .command('release <release>')
+    .description('release name@version, which gates certified, where gates.release is manual')
+    .action(async (release: string) => {
+      const done = await client().post<{ name: string; version: string; state: string }>(`${pathOf(release)}/release`);
+      print(done, () => `${releaseLabel(done)} ${done.state}\n`);
+    });
   gate
     .command('judge <release>')
     .description('let all gates judge name@version now')

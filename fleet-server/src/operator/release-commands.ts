@@ -1,5 +1,6 @@
 import { type Command, Option } from 'commander';
 import type { CommandContext } from './context.js';
+import { type NeedsView, needsText } from './gate-needs.js';
 import { followUpload, type Upload, uploadPackage } from './package-upload.js';
 import { addPromotionCommands } from './promotion-commands.js';
 import { parseReleaseName, releaseLabel } from './release-name.js';
@@ -46,18 +47,20 @@ export function addReleaseCommands(program: Command, context: CommandContext): v
       );
     });
   const wait = (ms: number) => new Promise<void>((resolve) => setTimeout(resolve, ms));
-  const taken = async (upload: Upload) => {
+  /** `file`: the package on this machine, for the commands that measure it. */
+  const taken = async (upload: Upload, file?: string) => {
     const made = await client().get<Release>(releasePath(upload.release as { name: string; version: string }));
     const again = upload.created === false ? ' (it was there already)' : '';
     const line = `${releaseLabel(made)} ${made.precision} ${made.state} ${made.digest}${again}\n`;
-    print({ ...made, created: upload.created }, () => line);
+    const needs = await client().get<NeedsView>(`${releasePath(made)}/gates`);
+    print({ ...made, created: upload.created, gates: needs.gates }, () => `${line}${needsText(needs, file)}`);
   };
   release
     .command('upload <file>')
     .description('upload a .vigie package; goes on after a cut; the same package again is no error')
     .option('--notes <text>', 'what people should know of it')
     .action(async (file: string, { notes }: { notes?: string }) => {
-      await taken(await uploadPackage(client(), file, notes, { progress, wait }));
+      await taken(await uploadPackage(client(), file, notes, { progress, wait }), file);
     });
   release
     .command('import <model>')

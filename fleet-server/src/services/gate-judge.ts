@@ -1,6 +1,7 @@
 import { createHash } from 'node:crypto';
 import { type Evidence, evaluateGate, type GatePolicy, type GateVerdict } from '@vigie/protocol';
 import { grantsOf } from '../gates/grants.js';
+import type { Consideration } from '../gates/needs.js';
 import type { BenchmarkRepository } from '../io/database/benchmark-repository.js';
 import type { GateRepository, PresentPolicy } from '../io/database/gate-repository.js';
 import type { GrantRepository } from '../io/database/grant-repository.js';
@@ -92,6 +93,20 @@ export class GateJudge {
       await new Promise((resolve) => setImmediate(resolve));
     }
     return told;
+  }
+
+  /** What the policies in force say of a release as it was measured so far; nothing is stored. */
+  async consider(release: ReleaseRecord): Promise<Consideration[]> {
+    const evidence = await this.parts.benchmarks.evidence(release.id);
+    const champion = await this.#championOf(release);
+    const considered: Consideration[] = [];
+    for (const { name: policy, version: policyVersion, document } of await this.parts.gates.policies()) {
+      if (document.models?.includes(release.name) === false) continue;
+      const verdict = evaluateGate(document, evidence, champion?.evidence ?? null);
+      considered.push({ policy, policyVersion, document, verdict });
+      await new Promise((resolve) => setImmediate(resolve));
+    }
+    return considered;
   }
 
   async #judge(releaseId: number, actor: string): Promise<JudgeResult> {

@@ -17,8 +17,10 @@ import { HistoryGrowth } from './history-growth.js';
 import { batchOf, type Received, type SequencedKind, TABLE_OF } from './ingest-batch.js';
 import { Serial } from './serial.js';
 
-/** Messages in one transaction. */
-const MAX_BATCH = 500;
+/** Messages in one transaction: queries of people come in between, so none may last long. */
+const MAX_BATCH = 250;
+/** A commit begins no sooner after the one before: a busy fleet's messages share transactions, ms. */
+const GATHER_MS = 50;
 /** Times that a device is looked at anew. */
 const MAX_ROUNDS = 8;
 /** Payloads that may wait while the database is away, bytes; of what comes on top, boards send again what is not acknowledged. */
@@ -62,6 +64,7 @@ export class IngestService {
   #flushing: Promise<void> | null = null;
   readonly #listeners: (() => void)[] = [];
   #held = false;
+  #committedAt = Number.NEGATIVE_INFINITY;
   #stopped = false;
   #goOn: () => void = () => undefined;
   #birthListener: (deviceIds: string[]) => void = () => undefined;
@@ -166,10 +169,12 @@ export class IngestService {
     // What comes in the same turn goes in the same batch.
     await null;
     while (this.#waiting.length > 0) {
+      await this.#gather();
       const alone = this.#waiting.slice(0, MAX_BATCH).findIndex((item) => item.alone);
       const items = this.#waiting.splice(0, alone < 0 ? MAX_BATCH : Math.max(1, alone));
       try {
         await this.#commit(items);
+        this.#committedAt = performance.now();
         this.#held = false;
       } catch (error) {
         await this.#retry(items, error as Error);
@@ -177,6 +182,13 @@ export class IngestService {
     }
     // In this turn, not in a later one: who enqueues next must find that nobody flushes, or the message would lie there.
     this.#flushing = null;
+  }
+
+  /** After a quiet time a message goes at once. */
+  async #gather(): Promise<void> {
+    const leftMs = this.#committedAt + GATHER_MS - performance.now();
+    if (leftMs <= 0 || this.#waiting.length >= MAX_BATCH || this.#stopped) return;
+    await new Promise<void>((resolve) => setTimeout(resolve, leftMs));
   }
 
   /** A batch that was not committed: it waits for a database that is away; else one message may have spoilt it for all. */

@@ -6,6 +6,9 @@ import type { Engine } from '../io/database/database.js';
 import { PgliteDatabase } from '../io/database/pglite-database.js';
 import { PostgresDatabase } from '../io/database/postgres-database.js';
 
+/** Characters of a slow statement that are logged. Its values are none of them. */
+const SHOWN = 300;
+
 type DatabaseConfig = ServerConfig['database'];
 /** Parts of a URL by which node-postgres would take other settings than these. */
 const SETTINGS = /^(ssl|sslmode|sslcert|sslkey|sslrootcert|sslnegotiation|uselibpqcompat|options|host|port)$/;
@@ -17,7 +20,12 @@ export async function openDatabase(
   { log, onLost, environment = process.env }: DatabaseHost,
 ): Promise<Engine> {
   const url = await databaseUrl(config, environment);
-  return url === null ? PgliteDatabase.open(embedded, onLost) : openPostgres(url, config, log);
+  if (url !== null) return openPostgres(url, config, log);
+  return PgliteDatabase.open(embedded, onLost, undefined, {
+    ms: config.slowStatementMs,
+    told: ({ sql, ms }) =>
+      log.warn({ ms: Math.round(ms), statement: sql.replace(/\s+/g, ' ').slice(0, SHOWN) }, 'a statement was slow'),
+  });
 }
 
 export interface DatabaseHost {

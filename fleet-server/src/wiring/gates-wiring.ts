@@ -3,6 +3,7 @@ import { GateRepository } from '../io/database/gate-repository.js';
 import type { GrantRepository } from '../io/database/grant-repository.js';
 import type { LabRepository } from '../io/database/lab-repository.js';
 import { benchmarkRoutes } from '../routes/benchmark-routes.js';
+import { needsRoutes } from '../routes/gate-needs-routes.js';
 import { gateRoutes } from '../routes/gate-routes.js';
 import { verdictRoutes } from '../routes/gate-verdict-routes.js';
 import { labRoutes } from '../routes/lab-routes.js';
@@ -49,6 +50,7 @@ export function wireGates(
       benchmarkRoutes(app, { benchmarks, releases, intake, judge });
       gateRoutes(app, { gates, judge, changed: () => wake(DUTY), now });
       labRoutes(app, { lab, benchmarks: labBenchmarks, releases });
+      needsRoutes(app, { grants, releases, judge, decide: config.registry.policy === 'gates' });
       verdictRoutes(app, { gates, grants, releases, judge, overrides, life });
     },
     duties: [

@@ -4,7 +4,13 @@ import { drizzle, type PgRemoteDatabase } from 'drizzle-orm/pg-proxy';
 import { migrate } from 'drizzle-orm/pg-proxy/migrator';
 import { DatabaseError } from '../../database-error.js';
 import type { Engine, MarkedStatement, Performed, Query, Statement } from './database.js';
-import type { DatabaseReply, UnsentRequest } from './pglite-messages.js';
+import type { DatabaseReply, SlowStatement, UnsentRequest } from './pglite-messages.js';
+
+/** Who hears of statements that take longer than `ms`: while one runs, all others wait. */
+export interface SlowStatements {
+  ms: number;
+  told(statement: SlowStatement): void;
+}
 
 /** Drizzle over PGlite in a worker thread. */
 export class PgliteDatabase implements Engine {
@@ -16,7 +22,11 @@ export class PgliteDatabase implements Engine {
   #failure: Error | null = null;
   #closing = false;
 
-  private constructor(worker: Worker, onLost: (error: Error) => void) {
+  private constructor(
+    worker: Worker,
+    onLost: (error: Error) => void,
+    private readonly slow?: SlowStatements,
+  ) {
     this.#worker = worker;
     this.drizzle = drizzle(async (sql, params, method) => {
       return { rows: await this.query({ sql, params, rows: method === 'all' ? 'array' : 'object' }) };
@@ -40,9 +50,12 @@ export class PgliteDatabase implements Engine {
     directory: string,
     onLost: (error: Error) => void,
     migrationsFolder = fileURLToPath(new URL('../../../drizzle', import.meta.url)),
+    slow?: SlowStatements,
   ): Promise<PgliteDatabase> {
-    const worker = new Worker(new URL('./pglite-worker.js', import.meta.url), { workerData: { directory } });
-    const database = new PgliteDatabase(worker, onLost);
+    const worker = new Worker(new URL('./pglite-worker.js', import.meta.url), {
+      workerData: { directory, slowMs: slow?.ms ?? Number.POSITIVE_INFINITY },
+    });
+    const database = new PgliteDatabase(worker, onLost, slow);
     await new Promise((resolve, reject) => database.#waiting.set(0, { resolve, reject }));
     await migrate(database.drizzle, (queries) => database.#migrate(queries), { migrationsFolder });
     return database;
@@ -90,6 +103,10 @@ export class PgliteDatabase implements Engine {
   }
 
   #settle(reply: DatabaseReply): void {
+    if (reply.id === null) {
+      this.slow?.told(reply.slow);
+      return;
+    }
     const waiting = this.#waiting.get(reply.id);
     this.#waiting.delete(reply.id);
     if (reply.ok) waiting?.resolve(reply.result);

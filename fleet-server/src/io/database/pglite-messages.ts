@@ -10,6 +10,13 @@ export type DatabaseRequest =
 type WithoutId<T> = T extends unknown ? Omit<T, 'id'> : never;
 export type UnsentRequest = WithoutId<DatabaseRequest>;
 
+/** Statements that took longer than the limit: `ms` on the thread itself, without the wait for the ones before. */
+export interface SlowStatement {
+  sql: string;
+  ms: number;
+}
+
 export type DatabaseReply =
+  | { id: null; slow: SlowStatement }
   | { id: number; ok: true; result: unknown }
   | { id: number; ok: false; message: string; sqlState: string | null };

@@ -1,0 +1,25 @@
+import { PgliteDatabase, type SlowStatements } from '@vigie/fleet-server/io/database/pglite-database';
+import { sql } from 'drizzle-orm';
+import { expect, it } from 'vitest';
+import { temporaryFolder } from './until.js';
+
+it('tells of statements that take long, and of no other that waits behind them', async () => {
+  const told: string[] = [];
+  const slow: SlowStatements = { ms: 200, told: ({ sql: text, ms }) => told.push(`${text} ${ms >= 200}`) };
+  const lost = (error: Error) => {
+    throw error;
+  };
+  const database = await PgliteDatabase.open(`${await temporaryFolder()}/database`, lost, undefined, slow);
+  try {
+    told.length = 0;
+    await Promise.all([
+      database.drizzle.execute(sql`select pg_sleep(0.25)`),
+      database.drizzle.execute(sql`select 1`),
+      database.drizzle.execute(sql`select nothing`).catch(() => undefined),
+      database.drizzle.execute(sql`select 2`),
+    ]);
+    expect(told).toEqual(['select pg_sleep(0.25) true']);
+  } finally {
+    await database.close();
+  }
+});
