@@ -63,9 +63,11 @@ export function latestOffer(draft: Draft): number {
   return draft.dueAt(progress.openedAt, ruleOf({ spec: rollout.spec, progress }).deadlineSeconds);
 }
 
-/** What a board goes back to: what was wanted of it, else what it runs. */
-function previousOf({ desired, reported }: Board, target: ReleaseReference): ReleaseReference | null {
-  const known = [desired?.release, reported?.active?.release];
+/** What a board goes back to: what was wanted of it, else what it runs; that first where it could not take what was wanted. */
+function previousOf({ desired, reported, generation }: Board, target: ReleaseReference): ReleaseReference | null {
+  const active = reported?.active?.release;
+  const failed = reported != null && reported.error !== null && reported.generation >= generation;
+  const known = failed ? [active, desired?.release] : [desired?.release, active];
   return known.find((release) => release && release.digest !== target.digest) ?? null;
 }
 
