@@ -22,10 +22,12 @@ const ON_BOTH = [
   'identity.test.ts',
   'ingest.test.ts',
   'label-contract.full.test.ts',
+  'live-gates.full.test.ts',
   'metrics.test.ts',
   'notifications.full.test.ts',
   'objects.test.ts',
   'openapi.test.ts',
+  'registry-policy.full.test.ts',
   'registry.test.ts',
   'retention.test.ts',
   'rollouts.full.test.ts',
@@ -38,6 +40,7 @@ const ON_BOTH = [
 
 /** Why the others do not run a second time. */
 const LEFT_OUT: Record<string, string> = {
+  'accuracy-gate.full.test.ts': 'is about evaluation and the command line; gates.test.ts judges results on both',
   'backup.full.test.ts':
     'restores into an embedded server; it passes with a backup taken on PostgreSQL, and takes a minute',
   'channels.full.test.ts': 'kills a process over and over; what it kills is the same on both, and it takes a minute',
