@@ -17,7 +17,7 @@ describe('parseConfig', () => {
       access: {
         ...{ sessionIdleMinutes: 60, sessionHours: 12, loginFailures: 5, lockoutMinutes: 5, scryptLogN: 15 },
         ...{ requestsPerSecond: 100, requestBurst: 1000, anonymousPerSecond: 200, anonymousBurst: 2000 },
-        ...{ refusedBurst: 60, streams: 200 },
+        ...{ refusedBurst: 60, streams: 200, trustedProxies: [] },
       },
       registry: { policy: 'gates', garbageGraceHours: 24 },
       upload: {
@@ -74,6 +74,11 @@ describe('parseConfig', () => {
       'accepted',
     );
     expect(message({ tls: { names: ['not a name'] } })).toMatch(/^server\.yaml: tls\.names\.0:/);
+    const proxies = (...trustedProxies: string[]) => message({ access: { trustedProxies } });
+    expect(proxies('127.0.0.1', '10.1.0.0/16', 'fd00::/8')).toBe('accepted');
+    for (const one of ['proxy.example', '10.0.0.0/33', '10.0.0.0/', '10.0.0.0/8/8', '1.2.3'])
+      expect(proxies('::1', one)).toMatch(/^server\.yaml: access\.trustedProxies\.1: .* is no address or network; use/);
+    for (const one of ['0.0.0.0/0', '::/0', '128.0.0.0/1']) expect(proxies(one)).toMatch(/half the world/);
     expect(message([])).toMatch(/^server\.yaml: \(whole document\)/);
   });
 

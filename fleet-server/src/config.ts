@@ -2,7 +2,7 @@ import { readFile } from 'node:fs/promises';
 import { type Static, type TSchema, Type } from '@sinclair/typebox';
 import { Value } from '@sinclair/typebox/value';
 import { parse } from 'yaml';
-import { AccessConfig } from './config-access.js';
+import { AccessConfig, trustedProxyProblem } from './config-access.js';
 import { DriftConfig, EnrollmentConfig, PresenceConfig, RetentionConfig } from './config-devices.js';
 import { GatesConfig } from './config-gates.js';
 import { MlflowConfig, mlflowProblem, RegistryConfig } from './config-registry.js';
@@ -220,6 +220,8 @@ export function parseConfig(document: unknown, origin: string): ServerConfig {
       );
     }
   }
+  const proxyFault = trustedProxyProblem(config.access.trustedProxies);
+  if (proxyFault !== null) throw new ConfigError(`${origin}: ${proxyFault}`);
   checkExternalBroker(config, origin);
   const notificationFault = notificationProblem(config.notifications);
   if (notificationFault !== null) throw new ConfigError(`${origin}: ${notificationFault}`);

@@ -216,6 +216,7 @@ export async function startServer({ config, log, now = systemNow, onFatal }: Ser
         log,
         version,
         tls,
+        trustedProxies: config.access.trustedProxies,
         protect: (scope, secure) => surface.protect(scope, secure),
         api: (scope) => {
           followBeforeChanges(scope, database, publication);

@@ -61,7 +61,13 @@ export interface Broker {
 }
 
 /** Who is at the other end of an MQTT connection. */
-export type Principal = { kind: 'device'; deviceId: string } | { kind: 'operator' };
+export type Principal =
+  | { kind: 'device'; deviceId: string }
+  | {
+      kind: 'operator';
+      /** Tells who may end the connection when its token ends, and how; returns how to take that back when it is gone. */
+      hold: (end: () => void) => () => void;
+    };
 
 /** A board's certificate that the fleet's authority signed. */
 export interface PeerCertificate {

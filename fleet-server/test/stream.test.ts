@@ -6,6 +6,7 @@ import type { Database } from '@vigie/fleet-server/io/database/database';
 import { OpenStreams, streamRoutes } from '@vigie/fleet-server/routes/stream-routes';
 import type { ActivityKind } from '@vigie/fleet-server/services/activity-kinds';
 import { ActivityTail } from '@vigie/fleet-server/services/activity-tail';
+import { OpenConnections } from '@vigie/fleet-server/services/open-connections';
 import Fastify, { type FastifyInstance } from 'fastify';
 import { pino } from 'pino';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
@@ -19,6 +20,7 @@ let tail: ActivityTail;
 let port: number;
 let counts = true;
 const open = new OpenStreams();
+const connections = new OpenConnections();
 const MOST = 40;
 
 beforeAll(async () => {
@@ -34,7 +36,7 @@ beforeAll(async () => {
     asked.credential = { kind: 'token', id, actor, expiresAt: null, secret: 's' };
   });
   app.setValidatorCompiler(() => (value) => ({ value }));
-  streamRoutes(app, { activity, tail, counts: async () => counts, open, most: MOST, heartbeatMs: 50 });
+  streamRoutes(app, { activity, tail, counts: async () => counts, connections, open, most: MOST, heartbeatMs: 50 });
   await app.listen({ port: 0, host: '127.0.0.1' });
   port = (app.server.address() as { port: number }).port;
 });
@@ -110,7 +112,7 @@ describe('the live stream', () => {
     expect([all.subjects, rollouts.subjects, one.subjects]).toEqual([['a', 'r1', 'b'], ['r1', 'b'], ['a']]);
     await until('signs of life', () => all.comments > 1);
     for (const reader of [all, rollouts, one]) reader.close();
-    await until('nobody', () => tail.size === 0 && open.size === 0);
+    await until('nobody', () => tail.size === 0 && open.size === 0 && connections.size === 0);
   });
 
   it('goes on behind the last entry seen, without a gap or a repetition, while others write', async () => {
@@ -153,6 +155,7 @@ describe('the live stream', () => {
     await until('the slow one to be cut', () => tail.size === 1);
     expect(quick.ended).toBe(false);
     counts = false;
+    await connections.check();
     await until('the end', () => quick.ended);
     expect(quick.events.at(-1)).toMatchObject({ event: 'end', data: { code: 'UNAUTHORIZED' } });
     counts = true;

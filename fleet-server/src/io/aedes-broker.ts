@@ -228,6 +228,12 @@ export class AedesBroker implements Broker {
     aedes.on('client', (client) => {
       this.#entering.delete(client);
       this.#clients.set(client.id, client);
+      const principal = this.#principals.get(client);
+      if (principal?.kind === 'operator')
+        client.conn.once(
+          'close',
+          principal.hold(() => client.close()),
+        );
       if (this.#kicked.has(client)) client.close();
     });
     aedes.on('clientDisconnect', (client) => {

@@ -1,11 +1,11 @@
 import { type Static, Type } from '@sinclair/typebox';
-import type { FastifyInstance, FastifyReply } from 'fastify';
+import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import { type Credential, mayActAs } from '../roles.js';
 import { PasswordsBusyError } from '../services/passwords.js';
 import { csrfToken, type SessionService } from '../services/sessions.js';
 import type { UserService } from '../services/users.js';
 import { CreationKey, creationKey, Id, LoginView, Password, SessionView } from './access-schemas.js';
-import { foreignOrigin, sessionCookie } from './api-gate.js';
+import { foreignOrigin, isSecure, sessionCookie } from './api-gate.js';
 import { auditEntryOf } from './audit-hook.js';
 import { Paging, pageOf, pageParameters } from './paging.js';
 import { sendProblem } from './problem.js';
@@ -25,8 +25,6 @@ export interface SessionRouteOptions {
   users: UserService;
   publicUrls: readonly string[];
   tls: boolean;
-  /** Is the cookie for TLS only? */
-  secure: boolean;
   /** Life of a login, s. */
   maxAgeSeconds: number;
   now: () => Date;
@@ -34,9 +32,11 @@ export interface SessionRouteOptions {
 
 /** Logins with a password. */
 export function sessionRoutes(app: FastifyInstance, options: SessionRouteOptions): void {
-  const { sessions, users, publicUrls, tls, secure, maxAgeSeconds, now } = options;
-  const cookie = (value: string, age: number) =>
-    `${sessionCookie(secure)}=${value}; Path=/; Max-Age=${age}; HttpOnly; SameSite=Strict${secure ? '; Secure' : ''}`;
+  const { sessions, users, publicUrls, tls, maxAgeSeconds, now } = options;
+  const cookie = (request: FastifyRequest, value: string, age: number) => {
+    const secure = isSecure(request, publicUrls, tls);
+    return `${sessionCookie(secure)}=${value}; Path=/; Max-Age=${age}; HttpOnly; SameSite=Strict${secure ? '; Secure' : ''}`;
+  };
 
   app.post<{ Body: Static<typeof LoginRequest> }>(
     '/session',
@@ -65,7 +65,7 @@ export function sessionRoutes(app: FastifyInstance, options: SessionRouteOptions
         if (result.code === 'TOO_MANY_ATTEMPTS') reply.header('retry-after', String(result.retryAfterSeconds));
         return sendProblem(reply, result.code, result.detail);
       }
-      reply.header('set-cookie', cookie(result.secret, maxAgeSeconds));
+      reply.header('set-cookie', cookie(request, result.secret, maxAgeSeconds));
       return viewLogin(result.session);
     },
   );
@@ -84,7 +84,10 @@ export function sessionRoutes(app: FastifyInstance, options: SessionRouteOptions
       if (kind !== 'session') return sendProblem(reply, 'SESSION_UNKNOWN', 'a token is no login; revoke it instead');
       request.audit.subject = bare(id);
       await sessions.end(bare(id));
-      return reply.header('set-cookie', cookie('', 0)).code(204).send();
+      return reply
+        .header('set-cookie', cookie(request, '', 0))
+        .code(204)
+        .send();
     },
   );
 

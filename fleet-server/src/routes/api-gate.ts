@@ -29,21 +29,20 @@ export function sessionCookie(secure: boolean): string {
   return secure ? '__Host-vigie_session' : 'vigie_session';
 }
 
-/** Is this listener reached over TLS, by itself or through a proxy on this machine? */
-export function isSecure(gate: Pick<ApiGate, 'publicUrls'>, tls: boolean): boolean {
-  return tls || gate.publicUrls.some((url) => url.startsWith('https:'));
+/** Came this request over TLS: to this server, to a proxy that is believed, or to an address that only TLS leads to? */
+export function isSecure({ protocol }: FastifyRequest, publicUrls: readonly string[], tls: boolean): boolean {
+  return tls || protocol === 'https' || publicUrls.some((url) => url.startsWith('https:'));
 }
 
 /** Lets in who may ask. Runs before the body is read. */
 export function installGate(app: FastifyInstance, gate: ApiGate, tls: boolean): void {
-  const cookie = sessionCookie(isSecure(gate, tls));
   app.addHook('onRequest', async (request, reply) => {
     const { open, device } = request.routeOptions.config;
     // Boards were let in by their certificates before, and have limits of their own.
     if (device !== undefined || reply.sent) return;
     const network = networkOf(request.ip);
     if (!isGuarded(request) || open === true) return limited(reply, gate.limits.anonymous.take(network));
-    const shown = readCredential(request, cookie);
+    const shown = readCredential(request, sessionCookie(isSecure(request, gate.publicUrls, tls)));
     if (shown === null) {
       const refusal = limited(reply, gate.limits.anonymous.take(network));
       return (
@@ -127,10 +126,14 @@ function crossSiteFault(
 }
 
 /** Why a browser's request does not come from a page of this server; null: it does, or no browser sent it. */
-export function foreignOrigin({ headers }: FastifyRequest, publicUrls: readonly string[], tls: boolean): string | null {
+export function foreignOrigin(
+  { headers, protocol }: FastifyRequest,
+  publicUrls: readonly string[],
+  tls: boolean,
+): string | null {
   const { origin } = headers;
   if (origin !== undefined) {
-    const own = [`${tls ? 'https' : 'http'}://${headers.host}`, ...publicUrls.map((url) => new URL(url).origin)];
+    const own = [`${tls ? 'https' : protocol}://${headers.host}`, ...publicUrls.map((url) => new URL(url).origin)];
     return own.includes(origin) ? null : `the request comes from a page of ${JSON.stringify(origin.slice(0, 200))}`;
   }
   const site = headers['sec-fetch-site'];

@@ -31,7 +31,7 @@ export function auditEntryOf(request: FastifyRequest, now: Date, rest: Partial<A
     actor: actor?.name ?? (device === null ? 'anonymous' : `device:${device}`),
     role: actor?.role ?? (device === null ? null : 'device'),
     credential: credential?.id ?? null,
-    address: ip,
+    address: ip === undefined ? null : storable(ip, 64),
     action: `${method} ${routeOptions.url ?? request.url}`,
     subject: subjectOf(request),
     outcome: 'done',

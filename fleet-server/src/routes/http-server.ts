@@ -28,6 +28,8 @@ const MAX_JSON_BYTES = 512 * 1024;
 export interface HttpServerOptions {
   log: Logger;
   version: string;
+  /** Addresses and networks of proxies whose X-Forwarded-For and -Proto are believed; of all others they are ignored. */
+  trustedProxies: readonly string[];
   /** Adds what lets operators in, and notes what they do (`wireAccess`). */
   protect: (app: FastifyInstance, tls: boolean) => void;
   /** Null: without TLS, for this machine only. */
@@ -115,6 +117,7 @@ export async function createHttpServer(options: HttpServerOptions): Promise<Fast
       sendProblem(reply.headers(SECURITY_HEADERS), 'REQUEST_INVALID', error.message),
     clientErrorHandler: refuseGarbage,
     routerOptions: { maxParamLength: 200 },
+    trustProxy: options.trustedProxies.length === 0 ? false : [...options.trustedProxies],
     ...(options.tls === null ? {} : { https: listenerOptions(options.tls) }),
   } as FastifyServerOptions) as FastifyInstance;
   app.decorateRequest('peer', null);

@@ -5,6 +5,7 @@ import type { ActivityRepository, ActivityRow } from '../io/database/activity-re
 import type { Credential } from '../roles.js';
 import { ACTIVITY_KINDS, type ActivityKind } from '../services/activity-kinds.js';
 import { type ActivityTail, kindsOf } from '../services/activity-tail.js';
+import type { OpenConnections } from '../services/open-connections.js';
 import { Paging, pageOf, pageParameters } from './paging.js';
 import { Problem, sendProblem } from './problem.js';
 
@@ -48,6 +49,8 @@ export interface StreamRouteOptions {
   tail: ActivityTail;
   /** Does a token or login still count? */
   counts: (credential: Credential) => Promise<boolean>;
+  /** Where a stream is ended when its token or login is. */
+  connections: OpenConnections;
   /** Open streams of this process. */
   open: OpenStreams;
   most: number;
@@ -195,7 +198,7 @@ async function follow(
   start: number,
   wanted: (row: ActivityRow) => boolean,
   credential: Credential,
-  { activity, tail, counts, heartbeatMs }: StreamRouteOptions,
+  { activity, tail, counts, connections, heartbeatMs }: StreamRouteOptions,
 ): Promise<void> {
   if (!stream.open) return;
   let position = start;
@@ -204,21 +207,18 @@ async function follow(
     position = row.id;
     if (wanted(row)) stream.send(row.kind, row, row.id);
   };
-  const beat = setInterval(() => {
-    stream.write(': \n\n');
-    counts(credential).then(
-      (good) => {
-        if (good || !stream.open) return;
-        stream.send('end', { code: 'UNAUTHORIZED', detail: 'the token or login ended' });
-        stream.raw.end();
-      },
-      // A database that does not answer is no reason to end it.
-      () => undefined,
-    );
-  }, heartbeatMs);
+  const beat = setInterval(() => stream.write(': \n\n'), heartbeatMs);
   beat.unref();
+  const letGo = connections.hold({
+    counts: () => counts(credential),
+    end() {
+      stream.send('end', { code: 'UNAUTHORIZED', detail: 'the token or login ended' });
+      stream.raw.end();
+    },
+  });
   stream.raw.once('close', () => {
     clearInterval(beat);
+    letGo();
     tail.leave(deliver);
   });
   try {

@@ -4,6 +4,7 @@ import type { TokenRepository } from '../io/database/token-repository.js';
 import type { Authenticate, Now, PeerCertificate } from '../ports.js';
 import { type Actor, mayActAs } from '../roles.js';
 import { hashSecret } from '../secrets.js';
+import { OpenConnections } from './open-connections.js';
 import type { RevocationService } from './revocation.js';
 
 /** User name of operators on the broker. */
@@ -20,6 +21,9 @@ export type Admission =
 
 /** Who may come in: operators by their tokens, boards by certificates that still count. */
 export class AccessService {
+  /** What operators have open. */
+  readonly connections = new OpenConnections();
+
   constructor(
     private readonly tokens: TokenRepository,
     private readonly devices: DeviceRepository,
@@ -62,8 +66,13 @@ export class AccessService {
       const admission = await this.admit(certificate);
       return admission.ok ? { kind: 'device', deviceId: admission.deviceId } : null;
     }
-    const actor = username === OPERATOR ? await this.operator(password.toString()) : null;
-    if (actor === null || !mayActAs(actor, 'operator')) return null;
-    return (await this.devices.exists(clientId)) ? null : { kind: 'operator' };
+    const token = password.toString();
+    const counts = async () => {
+      const actor = await this.operator(token);
+      return actor !== null && mayActAs(actor, 'operator');
+    };
+    if (username !== OPERATOR || !(await counts())) return null;
+    if (await this.devices.exists(clientId)) return null;
+    return { kind: 'operator', hold: (end) => this.connections.hold({ counts, end }) };
   };
 }

@@ -14,6 +14,8 @@ export class ApiTokenService {
     private readonly database: Database,
     private readonly tokens: TokenRepository,
     private readonly now: Now,
+    /** A token ended. */
+    private readonly ended: () => void,
   ) {}
 
   list(after: [string, string] | null, limit: number): Promise<TokenRecord[]> {
@@ -41,6 +43,7 @@ export class ApiTokenService {
   async revoke(id: string): Promise<TokenRecord | null> {
     if ((await this.tokens.find(id)) === null) return null;
     await this.database.transaction([this.tokens.revocation(id, this.now())]);
+    this.ended();
     return this.tokens.find(id);
   }
 

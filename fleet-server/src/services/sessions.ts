@@ -43,6 +43,8 @@ interface SessionParts {
   users: UserRepository;
   audit: AuditRepository;
   passwords: Passwords;
+  /** A login ended. */
+  ended: () => void;
 }
 
 /** Who somebody is: by a token, or by a login and the cookie that it gave. */
@@ -140,8 +142,9 @@ export class SessionService {
 
   /** Ends a session. False: there is none. */
   async end(id: string): Promise<boolean> {
-    const { database, sessions } = this.parts;
+    const { database, sessions, ended } = this.parts;
     const [gone] = await database.transaction([sessions.removal(id)]);
+    ended();
     return gone.length === 1;
   }
 

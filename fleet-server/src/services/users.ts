@@ -15,6 +15,8 @@ export class UserService {
     private readonly users: UserRepository,
     private readonly passwords: Passwords,
     private readonly now: Now,
+    /** Something that lets people in may have ended. */
+    private readonly ended: () => void,
   ) {}
 
   list(after: string | null, limit: number): Promise<UserRecord[]> {
@@ -65,6 +67,7 @@ export class UserService {
       this.users.change(name, change),
       ...(password !== undefined || disabled === true ? [this.users.endingOfSessions(name)] : []),
     ]);
+    this.ended();
     const user = changed.length === 0 ? null : await this.users.find(name);
     return user === null ? unknown : { ok: true, user };
   }
@@ -85,12 +88,14 @@ export class UserService {
       this.users.passwordChange(name, stored, to),
       this.users.endingOfSessions(name, sessionId),
     ]);
+    this.ended();
     return changed.length === 1 ? { ok: true } : wrong;
   }
 
   /** With all sessions. False: there is no such user. */
   async remove(name: string): Promise<boolean> {
     const [gone] = await this.database.transaction([this.users.removal(name)]);
+    this.ended();
     return gone.length === 1;
   }
 }

@@ -7,7 +7,7 @@ import type { Credential } from '../roles.js';
 import { sessionRoutes } from '../routes/access-session-routes.js';
 import { apiTokenRoutes } from '../routes/access-token-routes.js';
 import { userRoutes } from '../routes/access-user-routes.js';
-import { type ApiGate, installGate, isSecure } from '../routes/api-gate.js';
+import { type ApiGate, installGate } from '../routes/api-gate.js';
 import { installAudit } from '../routes/audit-hook.js';
 import { auditRoutes } from '../routes/audit-routes.js';
 import { installIdempotency } from '../routes/idempotency.js';
@@ -24,8 +24,10 @@ import type { Core, Feature } from './feature-wiring.js';
 const MINUTE_MS = 60_000;
 /** What happened is kept for so long; its readers are never that far behind. */
 const ACTIVITY_DAYS = 90;
-/** Between two signs of life of a stream, and two checks whether its token or login still counts. */
+/** Between two signs of life of a stream. */
 const HEARTBEAT_MS = 15_000;
+/** Between two looks whether what operators have open still may be: for what another replica changed, and what expires. */
+const CHECK_MS = 5000;
 
 export interface AccessFeature extends Feature {
   /** For every listener: lets operators in, notes what they do, answers repeated requests as before. */
@@ -33,7 +35,15 @@ export interface AccessFeature extends Feature {
 }
 
 /** Users, sessions, tokens and the audit log. */
-export function wireAccess({ config, database, tokens, activity, log, now }: Core): AccessFeature {
+export function wireAccess({
+  config,
+  database,
+  tokens,
+  activity,
+  access: { connections },
+  log,
+  now,
+}: Core): AccessFeature {
   const { access, http, https } = config;
   const audit = new AuditRepository(database);
   const sessions = new SessionRepository(database);
@@ -46,9 +56,11 @@ export function wireAccess({ config, database, tokens, activity, log, now }: Cor
     loginFailures: access.loginFailures,
     lockMs: access.lockoutMinutes * MINUTE_MS,
   };
-  const sessionService = new SessionService({ database, sessions, tokens, users, audit, passwords }, rules, now);
-  const userService = new UserService(database, users, passwords, now);
-  const tokenService = new ApiTokenService(database, tokens, now);
+  const ended = () => void connections.check();
+  const parts = { database, sessions, tokens, users, audit, passwords, ended };
+  const sessionService = new SessionService(parts, rules, now);
+  const userService = new UserService(database, users, passwords, now, ended);
+  const tokenService = new ApiTokenService(database, tokens, now, ended);
   const clock = () => performance.now();
   const gate: ApiGate = {
     byToken: (secret) => sessionService.byToken(secret),
@@ -63,8 +75,13 @@ export function wireAccess({ config, database, tokens, activity, log, now }: Cor
   const tail = new ActivityTail((after, limit) => activity.after(after, limit), log);
   const open = new OpenStreams();
   const counts = (credential: Credential) => sessionService.counts(credential);
+  const watch = setInterval(ended, CHECK_MS);
+  watch.unref();
   return {
-    close: () => tail.close(),
+    close: async () => {
+      clearInterval(watch);
+      await tail.close();
+    },
     health: () => ({ streams: open.size }),
     protect(app, tls) {
       installGate(app, gate, tls);
@@ -72,14 +89,14 @@ export function wireAccess({ config, database, tokens, activity, log, now }: Cor
       installIdempotency(app, keys, now);
     },
     routes(app, { tls }) {
-      const secure = isSecure(gate, tls);
       const maxAgeSeconds = access.sessionHours * 3600;
       const { publicUrls } = gate;
-      sessionRoutes(app, { sessions: sessionService, users: userService, publicUrls, tls, secure, maxAgeSeconds, now });
+      sessionRoutes(app, { sessions: sessionService, users: userService, publicUrls, tls, maxAgeSeconds, now });
       userRoutes(app, userService);
       apiTokenRoutes(app, tokenService);
       auditRoutes(app, new AuditLog(audit));
-      streamRoutes(app, { activity, tail, counts, open, most: access.streams, heartbeatMs: HEARTBEAT_MS });
+      const most = access.streams;
+      streamRoutes(app, { activity, tail, counts, connections, open, most, heartbeatMs: HEARTBEAT_MS });
     },
     duties: [
       {

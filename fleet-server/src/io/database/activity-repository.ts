@@ -32,7 +32,10 @@ export class ActivityRepository {
     if (entries.length > 0) await this.#database.drizzle.insert(activity).values([...entries]);
   }
 
-  /** Entries above `afterId`, oldest first. */
+  /**
+   * Entries above `afterId`, oldest first. Nothing appears below an entry that was seen: writers wait for each other before they
+   * get an id (the trigger `activity_in_order`).
+   */
   async after(afterId: number, limit: number, kinds?: readonly ActivityKind[]): Promise<ActivityRow[]> {
     return this.#database.drizzle
       .select()
