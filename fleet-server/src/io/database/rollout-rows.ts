@@ -110,7 +110,9 @@ export function newerOf(id: number, goingOn: readonly number[]) {
       values.map((value) => sql`${value}`),
       sql`, `,
     );
-  return sql<number | null>`(select max(newer.rollout_id) from ${members} newer
-    where newer.device_id = ${devices.id} and newer.rollout_id > ${id} and newer.rollout_id in (${list(goingOn)})
-    and newer.state not in (${list(OUTSIDE.filter((state) => state !== 'already'))}))`;
+  // By the key of each: what the planner knows of a rollout that has just begun is that it has no boards.
+  return sql<number | null>`(select max(going.id) from unnest(array[${list(goingOn)}]::integer[]) as going(id)
+    where going.id > ${id} and exists (select 1 from ${members} newer
+      where newer.rollout_id = going.id and newer.device_id = ${devices.id}
+      and newer.state not in (${list(OUTSIDE.filter((state) => state !== 'already'))})))`;
 }

@@ -15,7 +15,7 @@ const HOUR_MS = 3_600_000;
 /** Boards whose hours are made, or minutes summed, in one statement: an hour has 60 of them. */
 const AT_ONCE = 100;
 /** Rows that one statement of the retention removes. */
-const PRUNE_ROWS = 5000;
+const PRUNE_ROWS = 1000;
 const time = (at: Date) => sql`${at.toISOString()}::timestamptz`;
 
 /** Telemetry by minutes and hours; minutes are made where messages are committed, hours here. */
