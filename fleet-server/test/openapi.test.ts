@@ -6,7 +6,9 @@ import { ANSWERS } from '@vigie/fleet-server/routes/answers/describe-answers';
 import { PROBLEMS } from '@vigie/fleet-server/routes/problem';
 import { Ajv2020 } from 'ajv/dist/2020.js';
 import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
-import { Api, callTls, dataFolder, dropTemplate, start, tlsOf } from './server-fixture.js';
+import { Api, callTls, dataFolder, dropTemplate, holdAnswersToSchemas, start, tlsOf } from './server-fixture.js';
+
+holdAnswersToSchemas();
 
 // Thousands of requests, one after the other.
 vi.setConfig({ testTimeout: 180_000 });
