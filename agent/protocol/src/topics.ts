@@ -64,18 +64,31 @@ export function chunkTopic(sha256: string): string {
   return `${ROOT}/chunks/${level(sha256)}`;
 }
 
-/** The inverse of the builders above; `null` for a topic that is not ours. */
+const DEVICES = `${ROOT}/devices/`;
+const KINDS: ReadonlySet<string> = new Set(DEVICE_TOPIC_KINDS);
+
+/** The inverse of the builders above; `null` for a topic that is not ours. A server does this for every message of its fleet. */
 export function parseTopic(topic: string): ParsedTopic | null {
+  return topic.startsWith(DEVICES) ? parseDeviceTopic(topic) : parseSharedTopic(topic);
+}
+
+/** Without `split`, which makes an array and looks each part up among all strings of the process. */
+function parseDeviceTopic(topic: string): ParsedTopic | null {
+  const end = topic.indexOf('/', DEVICES.length);
+  if (end < 0) return null;
+  const deviceId = topic.slice(DEVICES.length, end);
+  if (!LEVEL.test(deviceId)) return null;
+  const kind = topic.slice(end + 1);
+  if (KINDS.has(kind)) return { kind: kind as DeviceTopicKind, deviceId };
+  if (!kind.startsWith('snapshots/')) return null;
+  const eventId = kind.slice('snapshots/'.length);
+  return LEVEL.test(eventId) ? { kind: 'snapshots', deviceId, eventId } : null;
+}
+
+function parseSharedTopic(topic: string): ParsedTopic | null {
   const levels = topic.split('/');
   if (levels[0] !== 'vigie' || levels[1] !== 'v1' || levels.slice(2).some((part) => !LEVEL.test(part))) return null;
-  const [area, first, second, third] = levels.slice(2);
-  if (area === 'devices' && first !== undefined && second !== undefined) {
-    if (second === 'snapshots' && levels.length === 6) return { kind: 'snapshots', deviceId: first, eventId: third };
-    if (levels.length === 5 && (DEVICE_TOPIC_KINDS as readonly string[]).includes(second)) {
-      return { kind: second as DeviceTopicKind, deviceId: first };
-    }
-    return null;
-  }
+  const [area, first, second] = levels.slice(2);
   if (area === 'tuf' && levels.length === 4 && first === 'index') return { kind: 'tuf-index' };
   if (area === 'tuf' && levels.length === 4 && first === 'timestamp')
     return { kind: 'tuf', role: 'timestamp', version: null };
@@ -87,11 +100,15 @@ export function parseTopic(topic: string): ParsedTopic | null {
   return null;
 }
 
+const PUBLISHED: ReadonlySet<string> = new Set([
+  ...['reported', 'presence', 'telemetry', 'events', 'snapshots', 'replies'],
+]);
+
 /** May this device publish on this topic? (docs/design.md, section 4) */
 export function devicePublishAllowed(deviceId: string, topic: string): boolean {
   const parsed = parseTopic(topic);
   if (parsed === null || !('deviceId' in parsed) || parsed.deviceId !== deviceId) return false;
-  return ['reported', 'presence', 'telemetry', 'events', 'snapshots', 'replies'].includes(parsed.kind);
+  return PUBLISHED.has(parsed.kind);
 }
 
 /** May this device subscribe to this topic? Exact topics only: a filter with a wildcard parses to nothing. */

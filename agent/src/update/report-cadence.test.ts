@@ -11,14 +11,30 @@ const report = (framesRun: number, more: Partial<Reported> = {}): Reported => ({
 });
 
 describe('ReportCadence', () => {
-  it('repeats a change soon for two minutes, and seldom after them', () => {
+  it('repeats a change soon, until a report has shown that frames were run since', () => {
     const cadence = new ReportCadence();
-    cadence.note(report(1), 0);
+    cadence.note(report(5), 0);
     expect(cadence.waitMs(0)).toBe(10_000);
-    cadence.note(report(2), 119_999);
+    cadence.note(report(5), 10_000);
+    expect(cadence.waitMs(10_000)).toBe(10_000);
+    cadence.note(report(6), 20_000);
+    expect(cadence.waitMs(20_000)).toBe(60_000);
+  });
+
+  it('gives up after two minutes without a frame', () => {
+    const cadence = new ReportCadence();
+    cadence.note(report(5), 0);
+    cadence.note(report(5), 119_999);
     expect(cadence.waitMs(119_999)).toBe(10_000);
-    cadence.note(report(3), 120_000);
     expect(cadence.waitMs(120_000)).toBe(60_000);
+  });
+
+  it('repeats once what a board without a model has to say', () => {
+    const cadence = new ReportCadence();
+    cadence.note(report(0, { active: null }), 0);
+    expect(cadence.waitMs(0)).toBe(10_000);
+    cadence.note(report(0, { active: null }), 10_000);
+    expect(cadence.waitMs(10_000)).toBe(60_000);
   });
 
   it.each([

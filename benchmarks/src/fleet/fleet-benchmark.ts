@@ -92,6 +92,16 @@ class FleetBenchmark {
       this.#remember({ adminToken, ports: await fixedPorts(2), lastDigest: null });
     }
     await this.#startServer();
+    await this.#abortLeftovers();
+  }
+
+  /** A run that was interrupted may have left a rollout in the folder: its boards would be at work while others are measured. */
+  async #abortLeftovers(): Promise<void> {
+    const { client } = this.#server;
+    for (const state of ['ready', 'running', 'paused']) {
+      const { items } = await client.get<{ items: { id: number }[] }>(`/rollouts?state=${state}`);
+      for (const { id } of items) await client.post(`/rollouts/${id}/abort`, {});
+    }
   }
 
   #remember(state: FleetState): void {

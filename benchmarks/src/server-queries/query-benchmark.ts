@@ -185,6 +185,8 @@ mqtts: {publicUrl: "mqtts://localhost:8883"}\n`,
     const { id } = await client.post<{ id: number }>('/rollouts?start=true', spec);
     this.#rollout = id;
     const asking = this.#phase('rollout', questions, () => over);
+    // Whichever fails first is told; the other ends with the server.
+    asking.catch(() => undefined);
     await this.#until('the rollout to succeed', async () => {
       const { state, reason } = await this.#rolloutView(id);
       if (state !== 'running' && state !== 'succeeded') throw new Error(`it is ${state}: ${JSON.stringify(reason)}`);

@@ -105,6 +105,17 @@ export function isAboutDevices(kind: RuleKind): boolean {
   return WATCHES[kind] !== undefined;
 }
 
+/** What must be read of each board for rules of these kinds, beside its own row. */
+export function wantedBy(kinds: readonly RuleKind[]) {
+  const any = (...names: RuleKind[]) => names.some((name) => kinds.includes(name));
+  return {
+    telemetry: any('fps-low', 'fps-drop', 'disk-low', 'temperature-high'),
+    usualFps: any('fps-drop'),
+    drifting: any('drift'),
+    certificates: any('certificate-expiry'),
+  };
+}
+
 /** What a rule sees of the fleet. `devices`: every board that may come in. */
 export function observeDevices(
   rule: Pick<Rule, 'kind' | 'selector' | 'threshold'>,

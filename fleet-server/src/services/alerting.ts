@@ -1,7 +1,7 @@
 import type { Logger } from 'pino';
 import { observeActivity } from '../alerts/activity-observations.js';
-import { decideAlerts, type Observation } from '../alerts/decide.js';
-import { isAboutDevices, observeDevices } from '../alerts/device-observations.js';
+import { decideAlerts, type Observation, type OpenAlert } from '../alerts/decide.js';
+import { isAboutDevices, observeDevices, wantedBy } from '../alerts/device-observations.js';
 import { dueNotice, type NoticeKind } from '../alerts/notice.js';
 import { completeRule, FIRST_RULES, type Rule } from '../alerts/rule.js';
 import { subscribes } from '../alerts/subscription.js';
@@ -60,14 +60,18 @@ export class AlertingService {
 
   /** Holds every rule against the fleet as it stands in the database. */
   async scan(): Promise<void> {
-    const { alerts, facts, now, database } = this.parts;
+    const { alerts, now, database } = this.parts;
     const rules = await alerts.rules();
     const open = await alerts.open();
     const live = rules.filter(({ rule }) => rule.enabled);
     const at = now();
-    const devices = live.some(({ rule }) => isAboutDevices(rule.kind)) ? await facts.devices(at) : [];
+    await this.#scanDevices(
+      live.filter(({ rule }) => isAboutDevices(rule.kind)),
+      open,
+      at,
+    );
     for (const { name, rule } of live) {
-      const observations = await this.#observe(rule, devices, at);
+      const observations = await this.#observe(rule, at);
       if (observations === null) continue;
       const given = { rule, open: open.get(name) ?? [], observations, complete: true, now: at };
       const queries = alerts.changes(name, rule, decideAlerts(given), at);
@@ -77,9 +81,43 @@ export class AlertingService {
     const names = new Set(live.map(({ name }) => name));
     for (const [name, list] of open) {
       if (names.has(name)) continue;
-      const over = decideAlerts({ rule: { minutes: 0 }, open: list, observations: [], complete: true, now: at });
       const rule = rules.find((one) => one.name === name)?.rule ?? { kind: 'device-lost', severity: 'info' };
-      await database.transaction(alerts.changes(name, rule as Rule, over, at));
+      await this.#end({ name, rule: rule as Rule }, list, at);
+    }
+  }
+
+  /** Boards come in parts, so that a fleet is neither held in memory nor read or written in one statement. */
+  async #scanDevices(rules: readonly NamedRule[], open: ReadonlyMap<string, OpenAlert[]>, at: Date): Promise<void> {
+    if (rules.length === 0) return;
+    const { alerts, facts, database } = this.parts;
+    const unseen = new Map(
+      rules.map(({ name }) => [name, new Map((open.get(name) ?? []).map((one) => [one.subject, one]))]),
+    );
+    for await (const part of facts.devices(at, wantedBy(rules.map(({ rule }) => rule.kind)))) {
+      const queries: Query[] = [];
+      for (const { name, rule } of rules) {
+        const observations = observeDevices(rule, part, at);
+        const mine: OpenAlert[] = [];
+        for (const { subject } of observations) {
+          const alert = unseen.get(name)?.get(subject);
+          if (alert !== undefined) mine.push(alert);
+          unseen.get(name)?.delete(subject);
+        }
+        const changes = decideAlerts({ rule, open: mine, observations, complete: false, now: at });
+        queries.push(...alerts.changes(name, rule, changes, at));
+      }
+      if (queries.length > 0) await database.transaction(queries);
+    }
+    // Boards that are no more, or that a rule no longer selects.
+    for (const named of rules) await this.#end(named, [...(unseen.get(named.name)?.values() ?? [])], at);
+  }
+
+  /** Alerts about nothing that is there are over. */
+  async #end({ name, rule }: Pick<NamedRule, 'name' | 'rule'>, list: readonly OpenAlert[], at: Date): Promise<void> {
+    const { alerts, database } = this.parts;
+    for (let from = 0; from < list.length; from += BATCH) {
+      const given = { rule: { minutes: 0 }, open: list.slice(from, from + BATCH), observations: [], now: at };
+      await database.transaction(alerts.changes(name, rule, decideAlerts({ ...given, complete: true }), at));
     }
   }
 
@@ -160,13 +198,8 @@ export class AlertingService {
     await database.transaction([...queries, activity.cursorMove(READER, cursor)]);
   }
 
-  /** What a rule sees now; null: it lives by the activity log alone. */
-  async #observe(
-    rule: Rule,
-    devices: Awaited<ReturnType<AlertFactsRepository['devices']>>,
-    at: Date,
-  ): Promise<Observation[] | null> {
-    if (isAboutDevices(rule.kind)) return observeDevices(rule, devices, at);
+  /** What a rule sees now that is not about boards; null: it lives by the activity log alone, or is about boards. */
+  async #observe(rule: Rule, at: Date): Promise<Observation[] | null> {
     if (rule.kind === 'trust-expiry') return observeTrust(await this.parts.trust(), rule.threshold ?? 0, at);
     if (rule.kind !== 'channel-failing') return null;
     return (await this.parts.channels.list()).map(({ name, disabledAt, disabledReason }) => ({

@@ -1,6 +1,6 @@
 import { judgeDrift } from '../devices/drift.js';
 import type { ActivityRepository } from '../io/database/activity-repository.js';
-import type { DriftRepository } from '../io/database/drift-repository.js';
+import type { DriftPair, DriftRepository } from '../io/database/drift-repository.js';
 import type { Now } from '../ports.js';
 import { nextRun } from '../rollout/schedule.js';
 
@@ -38,7 +38,12 @@ export class DriftWatch {
     const { baselineHours, windowHours, minDetections } = this.rules;
     const now = this.now();
     await this.repository.keepBaselines(now, baselineHours, minDetections);
-    const pairs = await this.repository.pairs(new Date(now.getTime() - windowHours * HOUR_MS));
+    const since = new Date(now.getTime() - windowHours * HOUR_MS);
+    for await (const pairs of this.repository.pairs(since)) await this.#judge(pairs, now);
+    await this.#judge(await this.repository.fleetPairs(since, now), now);
+  }
+
+  async #judge(pairs: readonly DriftPair[], now: Date): Promise<void> {
     const verdicts = pairs.flatMap(({ model, device, baseline, now: recent }) => {
       const verdict = judgeDrift(baseline, recent, this.rules);
       return verdict === null ? [] : [{ model, device, ...verdict }];

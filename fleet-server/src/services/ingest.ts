@@ -10,34 +10,19 @@ import {
   parseTopic,
 } from '@vigie/protocol';
 import type { Logger } from 'pino';
-import { isDatabaseUnavailable } from '../database-error.js';
 import type { IngestRepository } from '../io/database/ingest-repository.js';
 import type { Broker, Now, ObjectStore } from '../ports.js';
 import { HistoryGrowth } from './history-growth.js';
 import { batchOf, type Received, type SequencedKind, TABLE_OF } from './ingest-batch.js';
+import { IngestLane } from './ingest-lane.js';
 import { Serial } from './serial.js';
 
-/** Messages in one transaction: queries of people come in between, so none may last long. */
-const MAX_BATCH = 250;
-/** A commit begins no sooner after the one before: a busy fleet's messages share transactions, ms. */
-const GATHER_MS = 50;
 /** Times that a device is looked at anew. */
 const MAX_ROUNDS = 8;
 /** Payloads that may wait while the database is away, bytes; of what comes on top, boards send again what is not acknowledged. */
 const MAX_WAITING_BYTES = 256 * 1024 * 1024;
-/** How long before a database that is away is asked again, ms. */
-const HOLD_MS = 1000;
 /** One line per device and minute tells of invalid messages. */
 const COMPLAINT_EVERY_MS = 60_000;
-
-type Item = Received & {
-  /** It may hold text that PostgreSQL cannot: committed on its own, so that it takes nothing along. */
-  alone: boolean;
-  done: () => void;
-  giveBack: (error: Error) => void;
-};
-
-type NewItem = Omit<Item, 'done' | 'giveBack'>;
 
 export interface IngestCounters {
   stored: number;
@@ -50,23 +35,22 @@ export interface IngestCounters {
   dropped: number;
 }
 
-/** Takes what boards send: checks, commits in batches (whatever gathered during the commit before), then acknowledges. */
+/**
+ * Takes what boards send: checks, commits in batches, then acknowledges. What boards say of themselves is decided on what they
+ * said before and has a lane of its own; measurements and events need not wait for that.
+ */
 export class IngestService {
   readonly counters: IngestCounters = {
     ...{ stored: 0, invalid: 0, failed: 0, batches: 0 },
     ...{ waitingBytes: 0, dropped: 0 },
   };
-  readonly #waiting: Item[] = [];
+  readonly #states: IngestLane<Received>;
+  readonly #histories: IngestLane<Received>;
   readonly #complained = new Map<string, number>();
   readonly #snapshotWrites = new Serial();
   /** What was written since histories were cut. */
   readonly growth = new HistoryGrowth();
-  #flushing: Promise<void> | null = null;
   readonly #listeners: (() => void)[] = [];
-  #held = false;
-  #committedAt = Number.NEGATIVE_INFINITY;
-  #stopped = false;
-  #goOn: () => void = () => undefined;
   #birthListener: (deviceIds: string[]) => void = () => undefined;
 
   constructor(
@@ -75,7 +59,12 @@ export class IngestService {
     private readonly broker: () => Broker,
     private readonly log: Logger,
     private readonly now: Now,
-  ) {}
+  ) {
+    const commit = (items: readonly Received[]) => this.#commit(items);
+    const failed = (item: Received, error: Error) => this.#fail(item, error);
+    this.#states = new IngestLane(commit, failed, log);
+    this.#histories = new IngestLane(commit, failed, log);
+  }
 
   /**
    * Resolves when the message is committed or refused; waits for a database that is away. Never rejects on what a board sends;
@@ -108,8 +97,8 @@ export class IngestService {
 
   /** Holds nothing any more: what cannot be committed now fails. */
   stop(): void {
-    this.#stopped = true;
-    this.#goOn();
+    this.#states.stop();
+    this.#histories.stop();
   }
 
   async #take(deviceId: string, parsed: NonNullable<ReturnType<typeof parseTopic>>, payload: Buffer): Promise<void> {
@@ -125,8 +114,8 @@ export class IngestService {
       return this.#complain(deviceId, kind, 'SCHEMA', '/at: no such time');
     // Fields that this server does not know are not kept: what a board can store here is what the schema bounds.
     Value.Clean(MESSAGE_SCHEMAS[kind], message);
-    const alone = isDoubtful(payload);
-    return this.#enqueue({ deviceId, receivedAt: this.now(), kind, message, alone } as NewItem);
+    const lane = kind === 'reported' || kind === 'presence' ? this.#states : this.#histories;
+    return lane.take({ deviceId, receivedAt: this.now(), kind, message } as Received, isDoubtful(payload));
   }
 
   /** Drops surplus pictures of a device; never between a picture's write and its row. */
@@ -138,7 +127,7 @@ export class IngestService {
 
   async idle(): Promise<void> {
     await this.#snapshotWrites.idle();
-    await this.#flushing;
+    await Promise.all([this.#states.idle(), this.#histories.idle()]);
   }
 
   async #takeSnapshot(deviceId: string, eventId: string, payload: Buffer): Promise<void> {
@@ -154,81 +143,16 @@ export class IngestService {
     await this.#snapshotWrites.run(async () => {
       await this.pictures.put(sha256, payload);
       const row = { deviceId, eventId, sha256, bytes: payload.length, receivedAt };
-      await this.#enqueue({ deviceId, receivedAt, kind: 'snapshots', row, alone: false } as NewItem);
+      await this.#histories.take({ deviceId, receivedAt, kind: 'snapshots', row }, false);
     });
   }
 
-  #enqueue(item: NewItem): Promise<void> {
-    return new Promise((resolve, reject) => {
-      this.#waiting.push({ ...item, done: resolve, giveBack: reject } as Item);
-      this.#flushing ??= this.#flush();
-    });
-  }
-
-  async #flush(): Promise<void> {
-    // What comes in the same turn goes in the same batch.
-    await null;
-    while (this.#waiting.length > 0) {
-      await this.#gather();
-      const alone = this.#waiting.slice(0, MAX_BATCH).findIndex((item) => item.alone);
-      const items = this.#waiting.splice(0, alone < 0 ? MAX_BATCH : Math.max(1, alone));
-      try {
-        await this.#commit(items);
-        this.#committedAt = performance.now();
-        this.#held = false;
-      } catch (error) {
-        await this.#retry(items, error as Error);
-      }
-    }
-    // In this turn, not in a later one: who enqueues next must find that nobody flushes, or the message would lie there.
-    this.#flushing = null;
-  }
-
-  /** After a quiet time a message goes at once. */
-  async #gather(): Promise<void> {
-    const leftMs = this.#committedAt + GATHER_MS - performance.now();
-    if (leftMs <= 0 || this.#waiting.length >= MAX_BATCH || this.#stopped) return;
-    await new Promise<void>((resolve) => setTimeout(resolve, leftMs));
-  }
-
-  /** A batch that was not committed: it waits for a database that is away; else one message may have spoilt it for all. */
-  async #retry(items: readonly Item[], error: Error): Promise<void> {
-    if (isDatabaseUnavailable(error)) return this.#hold(items, error);
-    if (items.length === 1) return this.#fail(items[0], error);
-    for (const [index, item] of items.entries()) {
-      try {
-        await this.#commit([item]);
-      } catch (cause) {
-        if (isDatabaseUnavailable(cause)) return this.#hold(items.slice(index), cause as Error);
-        this.#fail(item, cause as Error);
-      }
-    }
-  }
-
-  async #hold(items: readonly Item[], error: Error): Promise<void> {
-    if (this.#stopped) {
-      for (const item of items) item.giveBack(error);
-      return;
-    }
-    if (!this.#held) this.log.error({ err: error.message }, 'the database is away: messages of boards wait');
-    this.#held = true;
-    this.#waiting.unshift(...items);
-    await new Promise<void>((resolve) => {
-      const timer = setTimeout(resolve, HOLD_MS);
-      this.#goOn = () => {
-        clearTimeout(timer);
-        resolve();
-      };
-    });
-  }
-
-  #fail(item: Item, error: Error): void {
+  #fail(item: Received, error: Error): void {
     this.counters.failed += 1;
     this.log.error({ deviceId: item.deviceId, kind: item.kind, err: error }, 'a message could not be committed');
-    item.done();
   }
 
-  async #commit(items: readonly Item[]): Promise<void> {
+  async #commit(items: readonly Received[]): Promise<void> {
     await this.#write(items);
     this.counters.batches += 1;
     this.counters.stored += items.length;
@@ -238,7 +162,7 @@ export class IngestService {
   }
 
   /** Another replica may change a device between the look at it and the write: then once more for that device. */
-  async #write(items: readonly Item[]): Promise<void> {
+  async #write(items: readonly Received[]): Promise<void> {
     let left = items;
     for (let round = 0; left.length > 0 && round < MAX_ROUNDS; round += 1) {
       const ids = new Set(
@@ -250,7 +174,7 @@ export class IngestService {
     if (left.length > 0) throw new Error(`${left[0].deviceId} changed ${MAX_ROUNDS} times while it was written`);
   }
 
-  #finish(item: Item): void {
+  #finish(item: Received): void {
     const table = item.kind === 'snapshots' ? 'snapshots' : item.kind === 'presence' ? null : TABLE_OF[item.kind];
     if (table !== null) this.growth.add(item.deviceId, table);
     if (item.kind === 'reported' || item.kind === 'events' || item.kind === 'replies') {
@@ -262,7 +186,6 @@ export class IngestService {
       );
     }
     if (item.kind === 'reported' || item.kind === 'presence') for (const listener of this.#listeners) listener();
-    item.done();
   }
 
   #complain(deviceId: string, kind: string, code: string, detail: string): void {

@@ -10,8 +10,9 @@ import type { Publication } from './publication.js';
 const EVERY_MS = 60_000;
 /** A history may grow by one part in so many before it is cut: each cut is a statement per device. */
 const SLACK = 4;
-/** Rounds between two vacuums. */
+/** Rounds between two vacuums, and the first one after a start: until then the planner knows nothing of new tables. */
 const VACUUM_ROUNDS = 60;
+const FIRST_VACUUM_ROUND = 5;
 const DAY = 86_400_000;
 
 /** What has to be done from time to time: signatures renewed, histories kept within their bounds, dead rows given back. */
@@ -59,6 +60,6 @@ export class Maintenance {
     }
     await this.tokens.dropEnrollmentTokens(new Date(this.now().getTime() - 30 * DAY));
     this.#rounds += 1;
-    if (this.#rounds % VACUUM_ROUNDS === 0) await this.repository.vacuum();
+    if (this.#rounds % VACUUM_ROUNDS === FIRST_VACUUM_ROUND) await this.repository.vacuum();
   }
 }

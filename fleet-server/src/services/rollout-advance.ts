@@ -23,6 +23,8 @@ const BOARDS_AT_ONCE = 500;
 const STEPS_AT_ONCE = 20;
 /** How often boards that came to match, or got a certificate, are looked for, ms. */
 const JOIN_EVERY_MS = 5_000;
+/** What other replicas took in from boards is looked for so often; what this one took in, at once, ms. */
+const LOOK_EVERY_MS = 5000;
 /** A board that is online and does not answer is told the same again after so long: it may have missed it, ms. */
 const REPEAT_AFTER_MS = 15_000;
 /** How long the zones of a rollout's boards are believed, ms. */
@@ -43,6 +45,8 @@ export interface DesiredPublisher {
 export class RolloutAdvance {
   readonly #joined = new Map<number, number>();
   readonly #repeated = new Map<number, number>();
+  /** When all boards that were told were compared with what was seen of them; a rollout that is missing is due. */
+  readonly #looked = new Map<number, number>();
   readonly #zones = new Map<number, { at: number; zones: readonly string[] }>();
 
   constructor(
@@ -53,18 +57,27 @@ export class RolloutAdvance {
     private readonly certified: CertifiedClasses,
     private readonly now: Now,
     private readonly log: Logger,
+    /** There was more to do than fits into one turn. */
+    private readonly again: () => void,
   ) {}
 
   /** One turn of all rollouts, newest first. A rollout that fails does not hold the others up. */
   async run(): Promise<void> {
+    let more = false;
     for (const rollout of await this.repository.active()) {
       if (rollout.state === 'succeeded' && !this.#isDue(rollout.id)) continue;
       try {
-        await this.#advance(rollout);
+        more = (await this.#advance(rollout)) || more;
       } catch (error) {
         this.log.error({ rollout: rollout.id, err: error }, 'a step of a rollout failed; it is tried again');
       }
     }
+    if (more) this.again();
+  }
+
+  /** Boards reported, came or went: the next turn looks at all that were told. */
+  lookAtBoards(): void {
+    this.#looked.clear();
   }
 
   /** Boards were enrolled, tagged or certified: newcomers are looked for at the next turn. */
@@ -78,14 +91,22 @@ export class RolloutAdvance {
     return this.now().getTime() - (this.#joined.get(id) ?? 0) >= JOIN_EVERY_MS;
   }
 
-  async #advance(first: StoredRollout): Promise<void> {
+  /** Returns whether it stopped before everything was decided. */
+  async #advance(first: StoredRollout): Promise<boolean> {
     let rollout: StoredRollout | null = first;
-    for (let steps = 0; steps < STEPS_AT_ONCE && rollout !== null; steps += 1) {
-      const moved: boolean = await this.#step(rollout);
-      if (!moved) break;
-      rollout = await this.repository.find(rollout.id);
+    let moved = true;
+    for (let steps = 0; steps < STEPS_AT_ONCE && moved && rollout !== null; steps += 1) {
+      moved = await this.#step(rollout);
+      if (moved) rollout = await this.repository.find(rollout.id);
     }
     if (rollout !== null) await this.#repeat(rollout);
+    return moved && rollout !== null && !ENDED.includes(rollout.state);
+  }
+
+  /** Comparing every board that was told is the longest read of a step: in a turn in which nothing came, times are enough. */
+  #which({ id, state }: StoredRollout, now: number): 'changed' | 'all' | 'overdue' {
+    if (state === 'stopping') return 'all';
+    return now - (this.#looked.get(id) ?? 0) < LOOK_EVERY_MS ? 'overdue' : 'changed';
   }
 
   /** Returns whether something was decided: then there may be more to decide. */
@@ -95,6 +116,8 @@ export class RolloutAdvance {
     const input = await this.#read(rollout, at);
     const made = step(rollout, input);
     const written = await this.#write(rollout, input, made, at);
+    // Somebody else was first, or nothing changed: what was seen is looked at again.
+    if (!written && input.touched.length > 0) this.#looked.delete(rollout.id);
     return written && made.decisions.length > 0;
   }
 
@@ -123,7 +146,12 @@ export class RolloutAdvance {
     const targets = await targetsOf(rollout, repository, this.certified, (release) =>
       this.publisher.isPublished(release),
     );
-    const touched = await repository.touched(id, at, state === 'stopping', BOARDS_AT_ONCE);
+    const which = this.#which(rollout, now);
+    // Before the look: what comes meanwhile is for the next one.
+    if (which === 'changed') this.#looked.set(id, now);
+    const touched = await repository.touched(id, at, which, BOARDS_AT_ONCE);
+    // There may be more of them.
+    if (touched.length === BOARDS_AT_ONCE) this.#looked.delete(id);
     const { tallies, starts } = await repository.tallies(id, at, new Date(now - MINUTE_MS));
     const active = state === 'running' || (state === 'succeeded' && progress.phase === 'following');
     const turningBack = state === 'turning-back';

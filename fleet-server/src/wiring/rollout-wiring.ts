@@ -31,9 +31,11 @@ export function wireRollouts(core: Core, certificates: () => Promise<Certificate
     certified,
     now,
     log,
+    () => core.wake(DUTY),
   );
   let waiting: NodeJS.Timeout | null = null;
   const wake = () => {
+    advance.lookAtBoards();
     waiting ??= setTimeout(() => {
       waiting = null;
       core.wake(DUTY);
@@ -42,6 +44,7 @@ export function wireRollouts(core: Core, certificates: () => Promise<Certificate
   };
   const service = new RolloutService(repository, writer, releases, labels, publication, certified, now, () => {
     advance.lookForNewcomers();
+    advance.lookAtBoards();
     core.wake(DUTY);
   });
   core.ingest.onReported(wake);

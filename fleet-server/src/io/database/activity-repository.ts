@@ -4,6 +4,9 @@ import type { Database, Query } from './database.js';
 import { rawQuery } from './raw-query.js';
 import { activity, activityCursors } from './schema/activity.js';
 
+/** Entries that one statement removes. */
+const DROPPED_AT_ONCE = 2000;
+
 export interface ActivityEntry {
   at: Date;
   kind: ActivityKind;
@@ -133,7 +136,13 @@ export class ActivityRepository {
       .onConflictDoUpdate({ target: activityCursors.reader, set: { lastId } });
   }
 
+  /** Drops entries from before, the oldest first, until one is young enough; a few at a time. */
   async dropBefore(at: Date): Promise<void> {
-    await this.#database.drizzle.delete(activity).where(lt(activity.at, at));
+    for (let gone = DROPPED_AT_ONCE; gone === DROPPED_AT_ONCE; ) {
+      const rows = (await this.#database.drizzle.execute(sql`
+        delete from activity where id in (select id from activity order by id limit ${DROPPED_AT_ONCE})
+          and at < ${at.toISOString()}::timestamptz returning 1`)) as unknown as unknown[];
+      gone = rows.length;
+    }
   }
 }

@@ -1,6 +1,7 @@
 import type { DeviceConfiguration } from '@vigie/protocol';
 import { and, desc, eq, sql } from 'drizzle-orm';
 import type { Database } from './database.js';
+import { deviceRanges, within } from './device-ranges.js';
 import { rawQuery } from './raw-query.js';
 import { type ConfigurationScope, deviceConfigurations } from './schema/devices.js';
 import { devices } from './schema/foundation.js';
@@ -25,6 +26,8 @@ export interface ConfigurationChange {
   digest: string | null;
 }
 
+/** Boards in one statement. */
+const BOARDS_AT_ONCE = 1000;
 /** First key of the advisory locks under which versions of one target are counted. */
 const CONFIGURATION_LOCK = 0x636f_6e66;
 
@@ -98,11 +101,15 @@ export class ConfigurationRepository {
   /** Generation and digest of the configuration of every board that may be told something. */
   async standing(): Promise<Map<string, { generation: number; digest: string | null }>> {
     const { id, generation, configurationDigest } = devices;
-    const rows = await this.#database.drizzle
-      .select({ id, generation, digest: configurationDigest })
-      .from(devices)
-      .where(sql`decommissioned_at is null and revoked_at is null and not pending`);
-    return new Map(rows.map(({ id: device, ...rest }) => [device, rest]));
+    const found = new Map<string, { generation: number; digest: string | null }>();
+    for await (const range of deviceRanges(this.#database, BOARDS_AT_ONCE)) {
+      const rows = await this.#database.drizzle
+        .select({ id, generation, digest: configurationDigest })
+        .from(devices)
+        .where(sql`${within(sql`id`, range)} and decommissioned_at is null and revoked_at is null and not pending`);
+      for (const { id: device, ...rest } of rows) found.set(device, rest);
+    }
+    return found;
   }
 
   /**

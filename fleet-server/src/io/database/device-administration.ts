@@ -2,6 +2,9 @@ import { type SQL, sql } from 'drizzle-orm';
 import type { Database } from './database.js';
 import { toldChange } from './told-change.js';
 
+/** Boards whose coming or going is told in one statement. */
+const AT_ONCE = 500;
+
 /** What operators say of a board. */
 export interface DeviceChanges {
   name?: string;
@@ -62,12 +65,18 @@ export class DeviceAdministration {
       sql`select 1 from devices where ${due} and (online or presence_at < ${before.toISOString()}::timestamptz) limit 1`,
     )) as unknown as unknown[];
     if (waiting.length === 0) return;
-    const announce = (online: boolean, old: SQL) =>
-      toldChange(
-        this.#database,
-        sql`update devices set announced_online = ${online} where ${due} and online = ${online} and ${old} returning id`,
-        { at, kind: online ? 'device.online' : 'device.offline', actor: 'system', body: {} },
-      );
+    const announce = async (online: boolean, old: SQL) => {
+      // A whole fleet may come or go in one moment: so many in one statement, the others' questions in between.
+      for (let told = AT_ONCE; told === AT_ONCE; ) {
+        const these = sql`select id from devices where ${due} and online = ${online} and ${old} limit ${AT_ONCE}`;
+        const ids = await toldChange(
+          this.#database,
+          sql`update devices set announced_online = ${online} where id in (${these}) and ${due} and online = ${online} returning id`,
+          { at, kind: online ? 'device.online' : 'device.offline', actor: 'system', body: {} },
+        );
+        told = ids.length;
+      }
+    };
     await announce(true, sql`true`);
     await announce(false, sql`presence_at < ${before.toISOString()}::timestamptz`);
   }

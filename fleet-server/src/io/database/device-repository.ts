@@ -1,11 +1,15 @@
 import type { Desired, Telemetry } from '@vigie/protocol';
-import { and, desc, eq, inArray, isNotNull, isNull, lt, sql } from 'drizzle-orm';
+import { and, desc, eq, inArray, isNotNull, isNull, lt, type SQL, sql } from 'drizzle-orm';
 import type { DeviceRecord } from '../../devices/device-view.js';
 import type { Groups, SelectableDevice } from '../../devices/selector.js';
 import type { Database } from './database.js';
 import { type CountRow, type DeviceCounts, summed } from './device-counts.js';
 import { behind, type DeviceFilter, deviceCondition } from './device-filter.js';
+import { deviceRanges, within } from './device-ranges.js';
 import { devices, telemetry } from './schema/foundation.js';
+
+/** Boards in one statement that looks at all of them. */
+const BOARDS_AT_ONCE = 1000;
 
 const RECORD = {
   id: devices.id,
@@ -61,11 +65,23 @@ export class DeviceRepository {
   /** Everything that a selector looks at, of boards that may be told something. */
   async selectable(): Promise<SelectableDevice[]> {
     const { id, tags, hardwareClass, running } = devices;
-    return this.#database.drizzle
-      .select({ id, tags, hardwareClass, running })
-      .from(devices)
-      .where(and(isNull(devices.decommissionedAt), isNull(devices.revokedAt), eq(devices.pending, false)))
-      .orderBy(devices.id);
+    const found: SelectableDevice[] = [];
+    for await (const range of deviceRanges(this.#database, BOARDS_AT_ONCE))
+      found.push(
+        ...(await this.#database.drizzle
+          .select({ id, tags, hardwareClass, running })
+          .from(devices)
+          .where(
+            and(
+              within(sql`${id}`, range),
+              isNull(devices.decommissionedAt),
+              isNull(devices.revokedAt),
+              eq(devices.pending, false),
+            ),
+          )
+          .orderBy(id)),
+      );
+    return found;
   }
 
   /** Boards whose line has been gone since before `before`, longest first: `device lost` of the alerts. */
@@ -161,17 +177,18 @@ export class DeviceRepository {
 
   /** What is wanted of these devices, or of all. */
   async desired(ids?: readonly string[]): Promise<Desired[]> {
+    if (ids !== undefined) return this.#desired(inArray(devices.id, [...ids]));
+    const found: Desired[] = [];
+    for await (const range of deviceRanges(this.#database, BOARDS_AT_ONCE))
+      found.push(...(await this.#desired(within(sql`${devices.id}`, range))));
+    return found;
+  }
+
+  async #desired(which: SQL): Promise<Desired[]> {
     const rows = await this.#database.drizzle
       .select({ desired: devices.desired })
       .from(devices)
-      .where(
-        and(
-          isNotNull(devices.desired),
-          eq(devices.pending, false),
-          isNull(devices.decommissionedAt),
-          ids === undefined ? undefined : inArray(devices.id, [...ids]),
-        ),
-      );
+      .where(and(isNotNull(devices.desired), eq(devices.pending, false), isNull(devices.decommissionedAt), which));
     return rows.flatMap((row) => (row.desired === null ? [] : [row.desired]));
   }
 

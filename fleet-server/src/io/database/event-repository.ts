@@ -1,4 +1,4 @@
-import { and, desc, eq, gte, lt, type SQL, sql } from 'drizzle-orm';
+import { and, desc, eq, gte, lt, or, type SQL, sql } from 'drizzle-orm';
 import type { Database } from './database.js';
 import { events } from './schema/foundation.js';
 
@@ -13,14 +13,19 @@ export interface EventFilter {
   to?: Date;
 }
 
-export interface EventRow {
+/** The row that a page ended with: where times are asked for, by the time of the event, then by its number. */
+export interface EventKey {
+  at: Date;
   id: number;
+}
+
+export interface EventRow extends EventKey {
   deviceId: string;
   receivedAt: Date;
   body: unknown;
 }
 
-/** Event messages, in the order in which they came. */
+/** Event messages. */
 export class EventRepository {
   readonly #database: Database;
 
@@ -28,13 +33,26 @@ export class EventRepository {
     this.#database = database;
   }
 
-  /** Newest first, so many that came before the one with the number `before`. */
-  async page(filter: EventFilter, before: number | null, limit: number): Promise<EventRow[]> {
+  /**
+   * The newest first, so many behind the one with the key `after`: in the order in which they came; where times are asked for,
+   * in the order of the events' own times, so that a day of last month is as near as the last hour.
+   */
+  async page(filter: EventFilter, after: EventKey | null, limit: number): Promise<EventRow[]> {
     const { device, label, type, rule, from, to } = filter;
     const member = (name: string, value: string | undefined): SQL | undefined =>
       value === undefined ? undefined : sql`(body ->> ${sql.raw(`'${name}'`)}) = ${value}`;
+    const byTime = isByTime(filter);
+    const behind =
+      after === null
+        ? undefined
+        : byTime
+          ? or(lt(events.at, after.at), and(eq(events.at, after.at), lt(events.id, after.id)))
+          : lt(events.id, after.id);
     return this.#database.drizzle
-      .select({ id: events.id, deviceId: events.deviceId, receivedAt: events.receivedAt, body: events.body })
+      .select({
+        ...{ id: events.id, deviceId: events.deviceId, at: events.at, receivedAt: events.receivedAt },
+        body: events.body,
+      })
       .from(events)
       .where(
         and(
@@ -44,10 +62,17 @@ export class EventRepository {
           member('rule', rule),
           from === undefined ? undefined : gte(events.at, from),
           to === undefined ? undefined : lt(events.at, to),
-          before === null ? undefined : lt(events.id, before),
+          // For the index: nothing before the moment of the key is behind it.
+          byTime && after !== null ? sql`${events.at} <= ${after.at.toISOString()}::timestamptz` : undefined,
+          behind,
         ),
       )
-      .orderBy(desc(events.id))
+      .orderBy(...(byTime ? [desc(events.at), desc(events.id)] : [desc(events.id)]))
       .limit(limit);
   }
+}
+
+/** Are times asked for? */
+function isByTime({ from, to }: EventFilter): boolean {
+  return from !== undefined || to !== undefined;
 }

@@ -2,7 +2,7 @@ import { type SQL, sql } from 'drizzle-orm';
 import type { Database } from './database.js';
 
 /** Rows that one statement removes or reads. */
-const AT_ONCE = 5000;
+const AT_ONCE = 1000;
 const list = (names: readonly string[]) => sql`(select jsonb_array_elements_text(${JSON.stringify(names)}::jsonb))`;
 
 /** Which events, snapshots and pictures are old, or named by nobody. */

@@ -1,22 +1,22 @@
 import type { ReleaseReference } from '@vigie/protocol';
-import { and, asc, desc, eq, inArray, lt, notInArray, or, type SQL, sql } from 'drizzle-orm';
+import { and, asc, desc, eq, gt, inArray, lt, notInArray, or, type SQL, sql } from 'drizzle-orm';
 import type { ReleaseState } from '../../registry/release-state.js';
 import type { Pair, WaveTally } from '../../rollout/model.js';
 import type { PlannedBoard } from '../../rollout/plan.js';
-import { ENDED, type MemberState, OUTSIDE } from '../../rollout/states.js';
+import { ENDED, type MemberState } from '../../rollout/states.js';
 import type { Database } from './database.js';
-import { BOARD, type BoardRow, boardOf, memberOf, rolloutOf, SEEN, type StoredRollout } from './rollout-rows.js';
-import { devices, releases } from './schema/foundation.js';
+import { BOARD, newerOf, pairOf, rolloutOf, SEEN, type StoredRollout } from './rollout-rows.js';
+import { APART, devices, releases } from './schema/foundation.js';
 import { rolloutDevices as members, rollouts } from './schema/rollouts.js';
 
+/** Boards that one statement reads: while it runs, all others wait. */
+const BOARDS_AT_ONCE = 1000;
 /** States in which what a board reports is looked at. */
 const WATCHED: readonly MemberState[] = ['offered', 'in-progress', 'deferred', 'succeeded', 'turning-back'];
 /** States in which a board holds this rollout's release, or may come to. */
 const HOLDING: readonly MemberState[] = ['offered', 'in-progress', 'deferred', 'succeeded', 'failed', 'declined'];
 
-export interface TallyRow extends WaveTally {
-  wave: number;
-}
+type TallyRow = Omit<WaveTally, 'states'> & { wave: number };
 
 /** Reads what a step of a rollout looks at: by index, and only what changed or comes next. */
 export class RolloutRepository {
@@ -66,27 +66,28 @@ export class RolloutRepository {
     return rows.map(rolloutOf);
   }
 
-  /** Counts of all members by wave; and the offers since `since`. */
+  /**
+   * Counts of all members by wave; and the offers since `since`. Most boards of a fleet are online and may be told: the few that
+   * are not are looked up and taken apart, so that no step reads every board.
+   */
   async tallies(id: number, now: Date, since: Date): Promise<{ tallies: WaveTally[]; starts: number }> {
-    const waiting = sql`(${members.state} = 'waiting' or (${members.state} = 'deferred' and not ${members.out})) and ${devices.revokedAt} is null and ${devices.decommissionedAt} is null`;
-    const counted = (condition: SQL) => sql<number>`count(*) filter (where ${condition})::int`;
-    const rows = await this.#db
-      .select({
-        wave: members.wave,
-        state: members.state,
-        count: sql<number>`count(*)::int`,
-        out: counted(sql`${members.out}`),
-        coming: counted(
-          sql`${waiting} and ${devices.online} and not ${devices.pending} and coalesce(${members.retryAt} <= ${now.toISOString()}::timestamptz, true)`,
-        ),
-        unreachable: counted(sql`${waiting} and not ${devices.online}`),
-        silent: counted(sql`${members.state} = 'succeeded' and not ${devices.online}`),
-        starts: counted(sql`${members.offeredAt} > ${since.toISOString()}::timestamptz`),
-      })
-      .from(members)
-      .leftJoin(devices, eq(devices.id, members.deviceId))
-      .where(eq(members.rolloutId, id))
-      .groupBy(members.wave, members.state);
+    const time = (at: Date) => sql`${at.toISOString()}::timestamptz`;
+    const waiting = sql`(m.state = 'waiting' or (m.state = 'deferred' and not m.out))`;
+    const rows = (await this.#db.execute(sql`
+      with apart as materialized (
+        select id, online, revoked_at is not null or decommissioned_at is not null as gone from devices where ${APART}
+      )
+      select m.wave, m.state, count(*)::int as count, count(*) filter (where m.out)::int as out,
+        count(*) filter (where ${waiting} and apart.id is null and coalesce(m.retry_at <= ${time(now)}, true))::int as coming,
+        count(*) filter (where ${waiting} and not apart.online and not apart.gone)::int as unreachable,
+        count(*) filter (where m.state = 'succeeded' and not apart.online)::int as silent,
+        count(*) filter (where m.offered_at > ${time(since)})::int as starts
+      from rollout_devices m left join apart on apart.id = m.device_id
+      where m.rollout_id = ${id} group by m.wave, m.state`)) as unknown as (TallyRow & {
+      state: MemberState;
+      count: number;
+      starts: number;
+    })[];
     const tallies: WaveTally[] = [];
     let starts = 0;
     for (const row of rows) {
@@ -99,19 +100,25 @@ export class RolloutRepository {
     return { tallies, starts };
   }
 
-  /** Members that were told and have changed since they were seen, or whose time is up; `all`: all that are out. */
-  async touched(id: number, now: Date, all: boolean, limit: number): Promise<Pair[]> {
+  /**
+   * Members that were told and have changed since they were seen, or whose time is up; `all`: all that are out; `overdue`: only
+   * those whose time is up.
+   */
+  async touched(id: number, now: Date, which: 'changed' | 'all' | 'overdue', limit: number): Promise<Pair[]> {
     const gone = sql`(${devices.id} is null or ${devices.revokedAt} is not null or ${devices.decommissionedAt} is not null)`;
+    const overdue = sql`${members.out} and ${members.holdUntil} <= ${now.toISOString()}::timestamptz`;
     const changed = or(
       and(sql`${gone}`, or(members.out, eq(members.state, 'turning-back'))),
       and(inArray(members.state, [...WATCHED]), sql`${SEEN} <> ${members.seen}`),
-      sql`${members.out} and ${members.holdUntil} <= ${now.toISOString()}::timestamptz`,
+      overdue,
     );
-    const rows = await this.#pairs(id)
-      .where(and(eq(members.rolloutId, id), all ? sql`${members.out}` : changed))
-      .orderBy(asc(members.holdUntil), asc(members.position))
-      .limit(limit);
-    return rows.map(pairOf);
+    const condition = { all: sql`${members.out}`, changed, overdue }[which];
+    return this.#pairs(
+      id,
+      and(eq(members.rolloutId, id), condition),
+      [asc(members.holdUntil), asc(members.position)],
+      limit,
+    );
   }
 
   /** Members that may be told now, in order. `zones`: those whose maintenance windows are open; null: any. */
@@ -122,19 +129,14 @@ export class RolloutRepository {
     zones: readonly string[] | null,
     limit: number,
   ): Promise<Pair[]> {
-    const waiting = or(eq(members.state, 'waiting'), and(eq(members.state, 'deferred'), sql`not ${members.out}`));
-    const rows = await this.#pairs(id)
-      .where(
-        and(
-          ...[eq(members.rolloutId, id), sql`${members.wave} <= ${wave}`, waiting, devices.online],
-          sql`not ${devices.pending} and ${devices.revokedAt} is null and ${devices.decommissionedAt} is null`,
-          sql`coalesce(${members.retryAt} <= ${now.toISOString()}::timestamptz, true)`,
-          zones === null ? undefined : inArray(sql`coalesce(${devices.timeZone}, 'UTC')`, [...zones]),
-        ),
-      )
-      .orderBy(asc(members.wave), asc(members.position))
-      .limit(limit);
-    return rows.map(pairOf);
+    const where = and(
+      ...[eq(members.rolloutId, id), sql`${members.wave} <= ${wave}`, sql`${members.state} in ('waiting', 'deferred')`],
+      ...[or(eq(members.state, 'waiting'), sql`not ${members.out}`), sql`${devices.online}`],
+      sql`not ${devices.pending} and ${devices.revokedAt} is null and ${devices.decommissionedAt} is null`,
+      sql`coalesce(${members.retryAt} <= ${now.toISOString()}::timestamptz, true)`,
+      zones === null ? undefined : inArray(sql`coalesce(${devices.timeZone}, 'UTC')`, [...zones]),
+    );
+    return this.#pairs(id, where, [asc(members.wave), asc(members.position)], limit);
   }
 
   /** Members that hold one of these releases by this rollout's word, and are not turned back; and how many there are. */
@@ -144,48 +146,50 @@ export class RolloutRepository {
     );
     const [{ count }] = await this.#db.select({ count: sql<number>`count(*)::int` }).from(members).where(where);
     if (count === 0) return { pairs: [], count };
-    const rows = await this.#pairs(id).where(where).orderBy(asc(members.position)).limit(limit);
-    return { pairs: rows.map(pairOf), count };
+    return { pairs: await this.#pairs(id, where, [asc(members.position)], limit), count };
   }
 
   /** Members without a certificate whose class is one of these by now (`*`: any). */
   async recertified(id: number, classes: readonly string[], limit: number): Promise<Pair[]> {
     if (classes.length === 0) return [];
     const any = classes.includes('*');
-    const rows = await this.#pairs(id)
-      .where(
-        and(
-          eq(members.rolloutId, id),
-          eq(members.state, 'not-certified'),
-          any ? undefined : inArray(devices.hardwareClass, [...classes]),
-        ),
-      )
-      .limit(limit);
-    return rows.map(pairOf);
+    const where = and(
+      eq(members.rolloutId, id),
+      eq(members.state, 'not-certified'),
+      any ? undefined : inArray(devices.hardwareClass, [...classes]),
+    );
+    return this.#pairs(id, where, [asc(members.position)], limit);
   }
 
   /** Boards that are no members yet and that no newer rollout has; `ids`: of these only. */
   async newcomers(id: number, ids?: readonly string[]): Promise<PlannedBoard[]> {
-    const rows = await this.#db
-      .select({
-        id: devices.id,
-        tags: devices.tags,
-        hardwareClass: devices.hardwareClass,
-        running: devices.running,
-        base: sql<string | null>`${devices.desired} #>> '{release,digest}'`,
-      })
-      .from(devices)
-      .where(
-        and(
-          eq(devices.role, 'standard'),
-          sql`not ${devices.pending} and ${devices.revokedAt} is null and ${devices.decommissionedAt} is null`,
-          sql`not exists (select 1 from ${members} where ${members.rolloutId} = ${id} and ${members.deviceId} = ${devices.id})`,
-          sql`${this.#newer(id)} is null`,
-          ids === undefined ? undefined : inArray(devices.id, [...ids]),
-        ),
-      )
-      .orderBy(devices.id);
-    return rows.map((row) => ({ ...row, previous: null }));
+    const newer = newerOf(id, await this.#goingOn(id));
+    const boards: PlannedBoard[] = [];
+    for (let after: string | null = ''; after !== null; ) {
+      const rows: (Omit<PlannedBoard, 'previous'> & { free: boolean })[] = await this.#db
+        .select({
+          id: devices.id,
+          tags: devices.tags,
+          hardwareClass: devices.hardwareClass,
+          running: devices.running,
+          base: sql<string | null>`${devices.desired} #>> '{release,digest}'`,
+          free: newer === null ? sql<boolean>`true` : sql<boolean>`${newer} is null`,
+        })
+        .from(devices)
+        .where(
+          and(
+            ...[gt(devices.id, after), eq(devices.role, 'standard')],
+            sql`not ${devices.pending} and ${devices.revokedAt} is null and ${devices.decommissionedAt} is null`,
+            sql`not exists (select 1 from ${members} where ${members.rolloutId} = ${id} and ${members.deviceId} = ${devices.id})`,
+            ids === undefined ? undefined : inArray(devices.id, [...ids]),
+          ),
+        )
+        .orderBy(devices.id)
+        .limit(BOARDS_AT_ONCE);
+      for (const { free, ...board } of rows) if (free) boards.push({ ...board, previous: null });
+      after = rows.length < BOARDS_AT_ONCE ? null : rows[rows.length - 1].id;
+    }
+    return boards;
   }
 
   /** Releases of rollouts: what they are called, and whether they may be installed. */
@@ -254,44 +258,39 @@ export class RolloutRepository {
     return rows.map((row) => row.id);
   }
 
-  #pairs(id: number) {
-    return this.#db
+  /** Which members first, then what a step looks at of each: documents are read of those alone that are handed over. */
+  async #pairs(id: number, where: SQL | undefined, order: readonly SQL[], limit: number): Promise<Pair[]> {
+    const chosen = await this.#db
+      .select({ id: members.deviceId })
+      .from(members)
+      .leftJoin(devices, eq(devices.id, members.deviceId))
+      .where(where)
+      .orderBy(...order)
+      .limit(limit);
+    if (chosen.length === 0) return [];
+    const newer = newerOf(id, await this.#goingOn(id));
+    const place = new Map(chosen.map((one, index) => [one.id, index]));
+    const rows = await this.#db
       .select({
         member: members,
         board: BOARD,
-        wantedBy: this.#newer(id),
+        wantedBy: newer ?? sql<number | null>`null::integer`,
         ownedBy: sql<number | null>`(select max(other.rollout_id) from ${members} other
           where other.device_id = ${members.deviceId} and other.rollout_id <> ${id} and other.generation = ${devices.generation})`,
       })
       .from(members)
       .leftJoin(devices, eq(devices.id, members.deviceId))
-      .$dynamic();
+      .where(and(eq(members.rolloutId, id), inArray(members.deviceId, [...place.keys()])));
+    return rows.map(pairOf).sort((a, b) => (place.get(a.member.deviceId) ?? 0) - (place.get(b.member.deviceId) ?? 0));
   }
 
-  /** The newest of the rollouts after this one that has the board and goes on, or has given it its release. */
-  #newer(id: number) {
-    const outside = sql.join(
-      OUTSIDE.filter((state) => state !== 'already').map((state) => sql`${state}`),
-      sql`, `,
-    );
-    const ended = sql.join(
-      ENDED.filter((state) => state !== 'succeeded').map((state) => sql`${state}`),
-      sql`, `,
-    );
-    return sql<
-      number | null
-    >`(select max(newer.rollout_id) from ${members} newer join ${rollouts} its on its.id = newer.rollout_id
-      where newer.device_id = ${devices.id} and newer.rollout_id > ${id}
-      and newer.state not in (${outside}) and its.state not in (${ended}))`;
+  /** Newer rollouts that go on, or have given boards their release: mostly none, and then no board need be looked at for them. */
+  async #goingOn(id: number): Promise<number[]> {
+    const over = ENDED.filter((state) => state !== 'succeeded');
+    const rows = await this.#db
+      .select({ id: rollouts.id })
+      .from(rollouts)
+      .where(and(gt(rollouts.id, id), notInArray(rollouts.state, [...over])));
+    return rows.map((row) => row.id);
   }
-}
-
-function pairOf(row: {
-  member: typeof members.$inferSelect;
-  board: BoardRow | null;
-  wantedBy: number | null;
-  ownedBy: number | null;
-}): Pair {
-  const { member, board, wantedBy, ownedBy } = row;
-  return { member: memberOf(member), board: board === null ? null : boardOf(board), wantedBy, ownedBy };
 }

@@ -1,7 +1,8 @@
 import { sql } from 'drizzle-orm';
-import type { Board, Member, Rollout } from '../../rollout/model.js';
+import type { Board, Member, Pair, Rollout } from '../../rollout/model.js';
+import { OUTSIDE } from '../../rollout/states.js';
 import { devices } from './schema/foundation.js';
-import type { rolloutDevices, rollouts } from './schema/rollouts.js';
+import { rolloutDevices as members, type rollouts } from './schema/rollouts.js';
 
 /** A rollout as it is stored, with what the engine need not know. */
 export interface StoredRollout extends Rollout {
@@ -21,7 +22,7 @@ export const rolloutOf = (row: typeof rollouts.$inferSelect): StoredRollout => (
 
 const ms = (at: Date | null): number | null => at?.getTime() ?? null;
 
-export function memberOf(row: typeof rolloutDevices.$inferSelect): Member {
+export function memberOf(row: typeof members.$inferSelect): Member {
   const { rolloutId: _rollout, seen: _seen, ...member } = row;
   return {
     ...member,
@@ -88,4 +89,30 @@ export function rowOf(rolloutId: number, member: Member, seen: string | null): R
     fetched_bytes: member.fetchedBytes,
     seen: seen ?? '',
   };
+}
+
+/** What a step looks at of a member: `wantedBy` and `ownedBy` as in Pair. */
+export function pairOf(row: {
+  member: typeof members.$inferSelect;
+  board: BoardRow | null;
+  wantedBy: number | null;
+  ownedBy: number | null;
+}): Pair {
+  const { member, board, wantedBy, ownedBy } = row;
+  return { member: memberOf(member), board: board === null ? null : boardOf(board), wantedBy, ownedBy };
+}
+
+/** The newest of the rollouts `goingOn`, all after `id`, that has the board of the row of `devices`. Null: there is none of them. */
+export function newerOf(id: number, goingOn: readonly number[]) {
+  if (goingOn.length === 0) return null;
+  const list = (values: readonly (string | number)[]) =>
+    sql.join(
+      values.map((value) => sql`${value}`),
+      sql`, `,
+    );
+  // By the key of each: what the planner knows of a rollout that has just begun is that it has no boards.
+  return sql<number | null>`(select max(going.id) from unnest(array[${list(goingOn)}]::integer[]) as going(id)
+    where going.id > ${id} and exists (select 1 from ${members} newer
+      where newer.rollout_id = going.id and newer.device_id = ${devices.id}
+      and newer.state not in (${list(OUTSIDE.filter((state) => state !== 'already'))})))`;
 }

@@ -1,48 +1,27 @@
 import { type SQL, sql } from 'drizzle-orm';
+import { Serial } from '../../services/serial.js';
 import type { Database } from './database.js';
+import { deviceRanges, within } from './device-ranges.js';
 import { REPLACE_KEPT, ROLLED_UP, ROLLUP_COLUMNS } from './ingest-statements.js';
+import { type RollupRow, together } from './rollup-rows.js';
 
 export type Resolution = 'minute' | 'hour';
 
-/** A span of time of one board and one model; columns as in schema/devices.ts. */
-export interface RollupRow {
-  at: string;
-  model: string;
-  messages: number;
-  seconds: number;
-  frames: number;
-  fps_min: number;
-  latency_frames: number;
-  p50_sum: number;
-  p95_sum: number;
-  p99_sum: number;
-  inference_p95_sum: number;
-  p95_max: number | null;
-  drops: number;
-  cpu_sum: number;
-  cpu_max: number;
-  memory_max: number;
-  temperature_sum: number;
-  temperature_count: number;
-  temperature_max: number | null;
-  throttled: number;
-  disk_free_min: number | null;
-  restarts_max: number;
-  scores: number[];
-  areas: number[];
-}
+/** Spans of all boards that ran one model. */
+export type ModelRow = RollupRow & { release: string | null; boards: number };
 
 const TABLES: Record<Resolution, SQL> = { minute: sql.raw('telemetry_minutes'), hour: sql.raw('telemetry_hours') };
 const HOUR_MS = 3_600_000;
-/** Boards whose hours are made in one statement. */
-const AT_ONCE = 500;
+/** Boards whose hours are made, or minutes summed, in one statement: an hour has 60 of them. */
+const AT_ONCE = 100;
 /** Rows that one statement of the retention removes. */
-const PRUNE_ROWS = 5000;
+const PRUNE_ROWS = 1000;
 const time = (at: Date) => sql`${at.toISOString()}::timestamptz`;
 
 /** Telemetry by minutes and hours; minutes are made where messages are committed, hours here. */
 export class TelemetryRepository {
   readonly #database: Database;
+  readonly #sums = new Serial();
 
   constructor(database: Database) {
     this.#database = database;
@@ -65,18 +44,28 @@ export class TelemetryRepository {
   }
 
   /** All boards together, by the model that ran; `release`: `name@version`, null for a model that is in no registry. */
-  byModel(
-    resolution: Resolution,
-    from: Date,
-    to: Date,
-  ): Promise<(RollupRow & { release: string | null; boards: number })[]> {
-    return this.#rows(sql`
-      select rolled.*, releases.name || '@' || releases.version as release from (
+  byModel(resolution: Resolution, from: Date, to: Date): Promise<ModelRow[]> {
+    // One after the other: each reads every board's spans, and two would only take turns.
+    return this.#sums.run(() => this.#byModel(resolution, from, to));
+  }
+
+  async #byModel(resolution: Resolution, from: Date, to: Date): Promise<ModelRow[]> {
+    const found = new Map<string, ModelRow>();
+    for await (const range of deviceRanges(this.#database, AT_ONCE)) {
+      const rows = await this.#rows<ModelRow>(sql`
         select model, count(distinct device_id)::int as boards, ${ROLLED_UP} from ${TABLES[resolution]}
-        where at >= ${time(from)} and at < ${time(to)} group by model
-      ) rolled left join lateral (
-        select name, version from releases where digest = rolled.model order by id limit 1
-      ) releases on true order by boards desc, model`);
+        where ${within(sql`device_id`, range)} and at >= ${time(from)} and at < ${time(to)} group by model`);
+      for (const row of rows) {
+        const one = found.get(row.model);
+        found.set(row.model, one === undefined ? row : { ...together(one, row), boards: one.boards + row.boards });
+      }
+    }
+    const named = await this.#rows<{ digest: string; release: string }>(sql`
+      select distinct on (digest) digest, name || '@' || version as release from releases order by digest, id`);
+    const releases = new Map(named.map(({ digest, release }) => [digest, release]));
+    return [...found.values()]
+      .map((row) => ({ ...row, release: releases.get(row.model) ?? null }))
+      .sort((a, b) => b.boards - a.boards || (a.model < b.model ? -1 : 1));
   }
 
   /** Makes hours of minutes up to the newest whole hour before `now`. Safe to do twice. */
@@ -106,19 +95,13 @@ export class TelemetryRepository {
 
   async #rollHour(hour: Date): Promise<void> {
     const end = new Date(hour.getTime() + HOUR_MS);
-    for (let after = ''; ; ) {
-      const ids = await this.#rows<{ id: string }>(
-        sql`select id from devices where id > ${after} order by id limit ${AT_ONCE}`,
-      );
-      const last = ids.at(-1)?.id;
-      if (last === undefined) return;
+    for await (const range of deviceRanges(this.#database, AT_ONCE)) {
       await this.#rows(sql`
         insert into telemetry_hours as kept (device_id, at, model, ${ROLLUP_COLUMNS})
         select device_id, ${time(hour)}, model, ${ROLLED_UP} from telemetry_minutes
-        where device_id > ${after} and device_id <= ${last} and at >= ${time(hour)} and at < ${time(end)}
+        where ${within(sql`device_id`, range)} and at >= ${time(hour)} and at < ${time(end)}
         group by device_id, model order by device_id, model
         on conflict (device_id, at, model) do update set ${REPLACE_KEPT}`);
-      after = last;
     }
   }
 

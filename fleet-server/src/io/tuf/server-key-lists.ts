@@ -8,6 +8,8 @@ import type { TrustWrite } from './trust-storage.js';
 /** Lists of the keys that sign desired states, by the hash under which a `targets` names one. */
 export class ServerKeyLists {
   readonly #lists = new Map<string, Buffer>();
+  /** Of the same lists: asked for with every desired state, and reading a key costs more than signing with it. */
+  readonly #keyids = new Map<string, readonly string[]>();
 
   /** Throws TufError. */
   load(files: TrustFiles, targets: TargetsBody | undefined): void {
@@ -33,7 +35,13 @@ export class ServerKeyLists {
   }
 
   keyids(targets: TargetsBody): string[] {
-    return this.pems(targets).map((pem) => parsePublicKey(pem, SERVER_KEYS_TARGET).keyid);
+    const hash = hashIn(targets);
+    let keyids = this.#keyids.get(hash);
+    if (keyids === undefined) {
+      keyids = this.pems(targets).map((pem) => parsePublicKey(pem, SERVER_KEYS_TARGET).keyid);
+      this.#keyids.set(hash, keyids);
+    }
+    return [...keyids];
   }
 
   /** Hashes that these name. */

@@ -1,3 +1,4 @@
+import { sql } from 'drizzle-orm';
 import { bigint, index, jsonb, pgTable, text } from 'drizzle-orm/pg-core';
 import type { ActivityKind } from '../../../services/activity-kinds.js';
 import { instant } from './columns.js';
@@ -18,7 +19,11 @@ export const activity = pgTable(
     actor: text('actor').notNull(),
     body: jsonb('body').$type<Record<string, unknown>>().notNull(),
   },
-  (table) => [index('activity_by_subject').on(table.subject, table.id)],
+  (table) => [
+    index('activity_by_subject').on(table.subject, table.id),
+    // Rare among what a fleet says, and looked for every few seconds from the last one on.
+    index('activity_promotions').on(table.id).where(sql`kind = 'release.promoted'`),
+  ],
 );
 
 /** How far each reader of `activity` has come. */

@@ -64,6 +64,9 @@ export const releases = pgTable(
 const releaseText = (document: string, path: string) =>
   sql.raw(`(${document} #>> '{${path},name}') || '@' || (${document} #>> '{${path},version}')`);
 
+/** Boards that cannot be reached or told just now. */
+export const APART = sql`not online or pending or revoked_at is not null or decommissioned_at is not null`;
+
 export const devices = pgTable(
   'devices',
   {
@@ -124,6 +127,9 @@ export const devices = pgTable(
     index('devices_by_tag').using('gin', table.tags),
     index('devices_by_running').on(table.running),
     index('devices_by_release').on(table.desiredReleaseId),
+    // The few that operators look for. None on what births and wills change: a fleet that comes back would write them all.
+    index('devices_out_of_sync').on(table.id).where(sql`not ${table.inSync}`),
+    index('devices_failing').on(table.errorCode, table.id).where(sql`${table.errorCode} is not null`),
   ],
 );
 
@@ -170,8 +176,9 @@ export const events = pgTable('events', received(), (table) => [
   primaryKey({ name: 'events_pk', columns: [table.deviceId, table.bootId, table.sequence] }),
   index('events_newest').on(table.deviceId, table.id),
   index('events_by_id').on(table.id),
-  index('events_by_time').on(table.at),
+  index('events_by_time').on(table.at, table.id),
   index('events_by_label').on(sql`(body ->> 'label')`, table.id),
+  index('events_by_rule').on(sql`(body ->> 'rule')`, table.id),
 ]);
 
 export const replies = pgTable('replies', received(), (table) => [

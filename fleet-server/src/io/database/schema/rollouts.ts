@@ -63,8 +63,12 @@ export const rolloutDevices = pgTable(
   },
   (table) => [
     primaryKey({ name: 'rollout_devices_pk', columns: [table.rolloutId, table.deviceId] }),
-    index('rollout_devices_in_order').on(table.rolloutId, table.wave, table.position),
-    index('rollout_devices_by_device').on(table.deviceId),
+    index('rollout_devices_by_position').on(table.rolloutId, table.position),
+    // Who is told next: only those that may be, so that a rollout near its end does not look through all that it has told.
+    index('rollout_devices_waiting')
+      .on(table.rolloutId, table.wave, table.position)
+      .where(sql`${table.state} in ('waiting', 'deferred')`),
+    index('rollout_devices_by_device').on(table.deviceId, table.generation),
     index('rollout_devices_out').on(table.rolloutId).where(sql`${table.out}`),
   ],
 );

@@ -1,0 +1,1 @@
+CREATE INDEX "activity_promotions" ON "activity" USING btree ("id") WHERE kind = 'release.promoted';
