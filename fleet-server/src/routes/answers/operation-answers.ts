@@ -1,7 +1,6 @@
 import { Type } from '@sinclair/typebox';
 import { QuietTime, RULE_KINDS, RuleName, SEVERITIES } from '../../alerts/rule.js';
 import { Selector } from '../../devices/selector.js';
-import { Staged } from '../../io/tuf/staging.js';
 import { pageOf } from '../paging.js';
 import {
   type Answers,
@@ -67,6 +66,11 @@ const Trust = Type.Object({
   ),
   warnings: Type.Array(Text),
 });
+const StagedRole = Type.Object({
+  ...{ signed: Document, signatures: Type.Array(Document), signers: Type.Array(Document) },
+  previous: Type.Object({ signed: Document, signatures: Type.Array(Document) }),
+});
+const Staged = Type.Object({ root: Type.Optional(StagedRole), targets: Type.Optional(StagedRole) });
 const counted = (name: string) => Type.Array(Type.Object({ [name]: Text, count: Count }));
 const Overview = Type.Object({
   version: Text,
