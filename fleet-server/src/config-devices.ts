@@ -47,6 +47,7 @@ export const RetentionConfig = Type.Object(
     snapshotDays: Whole(30, 1, 3650, 'event pictures are kept for so long, days'),
     minuteDays: Whole(30, 1, 3650, 'telemetry by the minute is kept for so long, days'),
     hourDays: Whole(365, 1, 3650, 'telemetry by the hour is kept for so long, days'),
+    decisionDays: Whole(365, 1, 3650, 'what a rollout decided is kept for so long after its end, days'),
     commandDays: Whole(30, 1, 3650, 'commands and their answers are kept for so long, days'),
   },
   { ...Strict, default: {} },

@@ -22,11 +22,13 @@ const ON_BOTH = [
   'identity.test.ts',
   'ingest.test.ts',
   'label-contract.full.test.ts',
+  'live-gates.full.test.ts',
   'metrics.test.ts',
   'notifications.full.test.ts',
   'objects.test.ts',
   'open-connections.test.ts',
   'openapi.test.ts',
+  'registry-policy.full.test.ts',
   'registry.test.ts',
   'retention.test.ts',
   'rollouts.full.test.ts',
@@ -39,6 +41,7 @@ const ON_BOTH = [
 
 /** Why the others do not run a second time. */
 const LEFT_OUT: Record<string, string> = {
+  'accuracy-gate.full.test.ts': 'is about evaluation and the command line; gates.test.ts judges results on both',
   'activity-order.full.test.ts': 'runs on PostgreSQL anyway; the embedded database has one writer',
   'backup.full.test.ts':
     'restores into an embedded server; it passes with a backup taken on PostgreSQL, and takes a minute',

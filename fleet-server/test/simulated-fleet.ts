@@ -130,8 +130,10 @@ export class SimulatedFleet {
   /** Nobody is at work, and nobody's window is open. */
   #idle(): boolean {
     const { windows } = this.spec;
-    const open = () => this.zones().some((zone) => isOpen(windows, zone, this.now));
-    return windows.length > 0 && this.members.size > 0 && this.out() === 0 && !open();
+    const planned = this.rollout.progress.phase !== 'planning';
+    const zones = this.members.size === 0 ? [null] : this.zones();
+    const open = () => zones.some((zone) => isOpen(windows, zone, this.now));
+    return windows.length > 0 && planned && this.out() === 0 && !open();
   }
 
   /** Zones of the rollout's boards. */
@@ -267,6 +269,7 @@ export class SimulatedFleet {
         touched,
         tallies,
         zones: this.zones(),
+        lacking: new Map(),
         installable: new Set([BEFORE.digest, TARGET.digest, OTHER.digest]),
       },
       candidates:

@@ -170,12 +170,20 @@ describe('small parts', () => {
 
   it('reads gates and rollouts from the activity log', () => {
     const of = (kind: string, body: Record<string, unknown>) => observeActivity({ kind, subject: 's', body });
-    expect(of('gate.judged', { verdict: 'fail', why: ['fps 4.8 < 10'] })?.observation).toMatchObject({
-      ...{ state: 'firing', text: 'gate of s: fail: fps 4.8 < 10' },
+    const fail = { policy: 'edge', verdict: 'fail', why: ['fps 4.8 < 10'] };
+    expect(of('gate.judged', fail)?.observation).toMatchObject({
+      ...{ subject: 's/edge', state: 'firing', text: 'gate edge of s: fail: fps 4.8 < 10' },
     });
-    expect(of('gate.judged', { verdict: 'pass' })?.observation.state).toBe('fine');
-    expect(of('rollout.changed', { to: 'paused' })?.observation.state).toBe('firing');
-    expect(of('rollout.changed', { to: 'running' })?.observation.state).toBe('fine');
+    expect(of('gate.judged', { policy: 'edge', verdict: 'pass' })?.observation.state).toBe('fine');
+    expect(of('gate.overridden', { state: 'rejected', reason: 'no' })).toBeNull();
+    expect(of('gate.overridden', { state: 'approved', reason: 'demo' })).toMatchObject({
+      ...{ of: 's/', observation: { state: 'fine', text: 'gates of s: overridden: demo' } },
+    });
+    const reason = { code: 'OPERATOR', text: 'paused by ann: lunch' };
+    expect(of('rollout.changed', { to: 'paused', reason })?.observation).toMatchObject({
+      ...{ state: 'firing', text: 'rollout s: paused: paused by ann: lunch' },
+    });
+    expect(of('rollout.changed', { to: 'running', reason: null })?.observation.state).toBe('fine');
     expect(of('device.online', {})).toBeNull();
   });
 

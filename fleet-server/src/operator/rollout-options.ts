@@ -20,6 +20,7 @@ export interface SpecOptions {
   follow?: boolean;
   retry?: boolean;
   all?: boolean;
+  overrideLabels?: string;
 }
 
 /** Options that describe a rollout; the rest of what it can be stands in a file. */
@@ -44,6 +45,7 @@ export function addSpecOptions(command: Command): Command {
     .option('--time-zone <zone>', 'zone of --cron')
     .option('--no-rollback', 'on a breach only stop and ask')
     .option('--no-follow', 'end when done: boards that come later do not get it')
+    .option('--override-labels <reason>', 'also where rules of boards need labels that it lacks')
     .option('--retry', 'also where this release failed before');
 }
 
@@ -77,7 +79,7 @@ export function requestOf(
     size: sizeOf(size, misused),
     ...(soakSeconds === undefined ? {} : { soakSeconds }),
   }));
-  const { title, startAt, cron, timeZone } = options;
+  const { title, startAt, cron, timeZone, overrideLabels } = options;
   const given = {
     ...(release === undefined ? {} : { release: parseReleaseName(release) }),
     ...(named || options.all === true ? { selector: selected } : {}),
@@ -85,6 +87,7 @@ export function requestOf(
     ...(cron === undefined ? {} : { schedule: { cron, ...(timeZone === undefined ? {} : { timeZone }) } }),
     ...(options.rollback === false ? { autoRollback: false } : {}),
     ...(options.follow === false ? { follow: false } : {}),
+    ...(overrideLabels === undefined ? {} : { overrideLabels: { reason: overrideLabels } }),
     ...{ waves, title, retry: options.retry },
     ...{ concurrency: number('concurrency', options.concurrency), startsPerMinute: number('rate', options.rate) },
   };

@@ -169,6 +169,8 @@ export interface StepInput {
   touched: readonly Pair[];
   /** While running: those to be told next, in order. While turning back: told ones that run the release still. */
   candidates: readonly Pair[];
+  /** Of the candidates those whose rules need labels that the release lacks, and why in one line. */
+  lacking: ReadonlyMap<string, string>;
   /** Boards to join as members, laid out by plan(); null: not read this time. */
   joining: readonly Member[] | null;
   /** Members without a certificate for their class that have one by now. */

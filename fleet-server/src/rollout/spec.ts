@@ -158,6 +158,8 @@ export const RolloutSpec = Type.Object(
     rollbackSeconds: Type.Integer({ minimum: 10, maximum: 30 * DAY, default: DAY }),
     /** Also on boards where this release failed before. */
     retry: Type.Boolean({ default: false }),
+    /** Why it goes on although rules of boards need labels that the release lacks. */
+    overrideLabels: Type.Optional(Type.Object({ reason: Type.String({ minLength: 1, maxLength: 500 }) }, Strict)),
     trial: Type.Optional(Type.Partial(TrialPolicy, Strict)),
     shadow: Type.Optional(Type.Partial(ShadowPolicy, Strict)),
     delivery: Type.Optional(Type.Partial(DeliveryPolicy, Strict)),

@@ -34,7 +34,7 @@ export const ENDED: readonly RolloutState[] = ['succeeded', 'turned-back', 'fail
  * - `already`: ran it before this rollout came
  * - `not-certified`: the release is not certified for its hardware class; never told
  * - `taken-over`: somebody else gave it another release
- * - `left`: was revoked, or is not selected any more
+ * - `left`: was revoked, is not selected any more, or got a rule that needs labels which the release lacks
  */
 export const MEMBER_STATES = [
   'waiting',
@@ -123,4 +123,5 @@ export type MemberCode =
   | 'NO_PREVIOUS'
   | 'PREVIOUS_WITHDRAWN'
   | 'CLASS_NOT_CERTIFIED'
+  | 'LABELS_MISSING'
   | 'STOPPED';

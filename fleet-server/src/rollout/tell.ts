@@ -63,9 +63,11 @@ export function latestOffer(draft: Draft): number {
   return draft.dueAt(progress.openedAt, ruleOf({ spec: rollout.spec, progress }).deadlineSeconds);
 }
 
-/** What a board goes back to: what was wanted of it, else what it runs. */
-function previousOf({ desired, reported }: Board, target: ReleaseReference): ReleaseReference | null {
-  const known = [desired?.release, reported?.active?.release];
+/** What a board goes back to: what was wanted of it, else what it runs; that first where it could not take what was wanted. */
+function previousOf({ desired, reported, generation }: Board, target: ReleaseReference): ReleaseReference | null {
+  const active = reported?.active?.release;
+  const failed = reported != null && reported.error !== null && reported.generation >= generation;
+  const known = failed ? [active, desired?.release] : [desired?.release, active];
   return known.find((release) => release && release.digest !== target.digest) ?? null;
 }
 
@@ -87,6 +89,8 @@ function standsOutside(draft: Draft, pair: Pair): Partial<Member> | null {
   }
   if (wanted !== (member.told ?? member.base) && wanted !== target.release.digest && !olderRollout)
     return outside('taken-over', 'ANOTHER_ASSIGNMENT', `generation ${board.generation} was assigned since`);
+  const lacking = input.lacking.get(board.id);
+  if (lacking !== undefined) return outside('left', 'LABELS_MISSING', lacking);
   if (!certifiedFor(target, board.hardwareClass))
     return outside('not-certified', 'CLASS_NOT_CERTIFIED', `no certificate for ${board.hardwareClass}`);
   return null;

@@ -19,7 +19,6 @@ import {
   DecisionsQuery,
   DevicesQuery,
   ListQuery,
-  RehearseBody,
   RolloutParams,
 } from './rollout-schemas.js';
 
@@ -50,22 +49,24 @@ export function rolloutRoutes(
   app.post<{ Body: Static<typeof CreateBody>; Querystring: Static<typeof CreateQuery> }>(
     '/rollouts',
     { schema: { summary: 'Make a rollout, or try out what it would do', body: CreateBody, querystring: CreateQuery } },
-    async ({ body: { overrideLabels, ...request }, query, actor }, reply) => {
-      const spec = completeSpec(request);
+    async ({ body, query, actor, audit }, reply) => {
+      const spec = completeSpec(body);
+      audit.subject = `${spec.release.name}@${spec.release.version}`;
+      if (spec.overrideLabels !== undefined) audit.details = { overrideLabels: spec.overrideLabels.reason };
       if (query.dryRun === true) {
         const tried = await rollouts.preview(spec);
         return tried.ok ? { dryRun: true, spec, ...tried.preview } : refuse(tried);
       }
-      const made = await rollouts.create(spec, actor?.name ?? 'system', { start: query.start, overrideLabels });
+      const made = await rollouts.create(spec, actor?.name ?? 'system', { start: query.start });
       if (!made.ok) return refuse(made);
       return reply.code(201).send(await shown(made.rollout));
     },
   );
 
-  app.post<{ Body: Static<typeof RehearseBody> }>(
+  app.post<{ Body: Static<typeof CreateBody> }>(
     '/rollouts/rehearse',
     {
-      schema: { summary: 'Predict duration, bytes and stragglers of a rollout from history', body: RehearseBody },
+      schema: { summary: 'Predict duration, bytes and stragglers of a rollout from history', body: CreateBody },
       config: { role: 'viewer' },
     },
     async ({ body }) => {

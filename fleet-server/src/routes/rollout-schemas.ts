@@ -10,15 +10,7 @@ const oneOf = <Name extends string>(names: readonly Name[]) => Type.Union(names.
 export const RolloutParams = Type.Object({ id: Type.String({ pattern: '^[1-9][0-9]{0,8}$' }) });
 export type RolloutParams = Static<typeof RolloutParams>;
 
-export const CreateBody = Type.Object(
-  {
-    ...RolloutRequest.properties,
-    /** Go on although rules of boards need labels that the release lacks: why. */
-    overrideLabels: Type.Optional(Type.Object({ reason: Type.String({ minLength: 1, maxLength: 500 }) }, Strict)),
-  },
-  Strict,
-);
-export const RehearseBody = Type.Object(RolloutRequest.properties, Strict);
+export const CreateBody = Type.Object(RolloutRequest.properties, Strict);
 export const CreateQuery = Type.Object(
   {
     dryRun: Type.Optional(Type.Boolean({ description: 'store nothing; say which boards would come into which wave' })),

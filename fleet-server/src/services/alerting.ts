@@ -13,6 +13,7 @@ import type { ChannelRepository } from '../io/database/channel-repository.js';
 import type { Database, Query } from '../io/database/database.js';
 import type { DeliveryRepository, NewDelivery } from '../io/database/delivery-repository.js';
 import type { Now } from '../ports.js';
+import { ACTIVITY_KINDS } from './activity-kinds.js';
 
 /** Name under which the activity log is read. */
 const READER = 'notifications';
@@ -50,9 +51,10 @@ export class AlertingService {
     let cursor = await activity.cursor(READER);
     if (cursor === null) cursor = await this.#begin();
     for (;;) {
-      const rows = await activity.after(cursor, BATCH);
-      if (rows.length === 0) return;
-      cursor = rows[rows.length - 1].id;
+      // Only where something is new writers are held up for a moment: an entry must not appear below the cursor later on.
+      if ((await activity.after(cursor, 1)).length === 0) return;
+      const { rows, newest } = await activity.settledAfter(cursor, BATCH, ACTIVITY_KINDS);
+      cursor = rows.length === BATCH ? rows[BATCH - 1].id : Math.max(cursor, newest);
       await this.#take(rows, cursor);
       if (rows.length < BATCH) return;
     }
@@ -188,10 +190,16 @@ export class AlertingService {
         if (!rule.enabled) continue;
         // Newest last: what it said at the end counts.
         const newest = new Map<string, Observation>();
-        for (const { kind, observation } of observed)
-          if (kind === rule.kind) newest.set(observation.subject, observation);
+        const known = open.get(name) ?? [];
+        for (const { kind, observation, of } of observed) {
+          if (kind !== rule.kind) continue;
+          if (of === undefined) newest.set(observation.subject, observation);
+          else
+            for (const subject of [...newest.keys(), ...known.map((alert) => alert.subject)])
+              if (subject.startsWith(of)) newest.set(subject, { ...observation, subject });
+        }
         const observations = [...newest.values()];
-        const given = { rule, open: open.get(name) ?? [], observations, complete: false, now: now() };
+        const given = { rule, open: known, observations, complete: false, now: now() };
         queries.push(...alerts.changes(name, rule, decideAlerts(given), now()));
       }
     }

@@ -19,14 +19,36 @@ export interface Deed {
 }
 
 const deeds = new AsyncLocalStorage<Deed | null>();
+/** Requests whose handlers run. */
+let running = 0;
 
 /** Runs what a request does: its first change is `deed`. */
 export function doing<T>(deed: Deed, work: () => T): T {
-  return deeds.run(deed, work);
+  running += 1;
+  let result: T;
+  try {
+    result = deeds.run(deed, work);
+  } catch (error) {
+    end();
+    throw error;
+  }
+  if (result instanceof Promise) return result.finally(end) as T;
+  end();
+  return result;
+}
+
+/**
+ * Until Node 24 a store that is in use makes every promise and callback of the process dearer, by a tenth of the work of a
+ * broker with ten thousand boards: it is in use only while somebody changes something.
+ */
+function end(): void {
+  running -= 1;
+  if (running === 0) deeds.disable();
 }
 
 /** Runs what a request only sets off (a duty) or notes by the way: what that changes is no deed of the request. */
-export function byTheWay<T>(work: () => PromiseLike<T>): Promise<T> {
+export async function byTheWay<T>(work: () => PromiseLike<T>): Promise<T> {
+  if ((deeds.getStore() ?? null) === null) return await work();
   // Awaited inside: a Drizzle query runs where somebody waits for it.
   return deeds.run(null, async () => await work());
 }

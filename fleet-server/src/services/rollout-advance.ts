@@ -15,6 +15,7 @@ import type { RolloutSpec } from '../rollout/spec.js';
 import { ENDED } from '../rollout/states.js';
 import { needsFigures, step } from '../rollout/step.js';
 import { isOpen } from '../rollout/windows.js';
+import type { RolloutLabels } from './rollout-labels.js';
 import { type CertifiedClasses, targetsOf } from './rollout-targets.js';
 
 /** Boards that one step looks at or tells. */
@@ -39,8 +40,8 @@ export interface DesiredPublisher {
 
 /**
  * Moves rollouts on: reads what changed, lets the engine decide, writes the step, and only then tells the boards. Nothing is
- * kept in memory but when was looked for newcomers, and where boards live: a process that dies anywhere is followed by one that reads the same
- * database and goes on. Two that run at once are kept apart by the revision (see RolloutWriter).
+ * kept in memory but when was looked for newcomers, and where boards live: a process that dies anywhere is followed by one
+ * that reads the same database and goes on. Two that run at once are kept apart by the revision (see RolloutWriter).
  */
 export class RolloutAdvance {
   readonly #joined = new Map<number, number>();
@@ -55,6 +56,7 @@ export class RolloutAdvance {
     private readonly figures: RolloutFigures,
     private readonly publisher: DesiredPublisher,
     private readonly certified: CertifiedClasses,
+    private readonly labels: RolloutLabels,
     private readonly now: Now,
     private readonly log: Logger,
     /** There was more to do than fits into one turn. */
@@ -168,6 +170,7 @@ export class RolloutAdvance {
     return {
       ...{ now, targets, touched, candidates, tallies, startsLastMinute: starts, toTurnBack: holding.count },
       zones: await this.#zonesOf(rollout, now),
+      lacking: turningBack ? new Map() : await this.labels.missing(rollout, candidates),
       installable: await repository.installable(),
       joining: joins ? await this.#joining(rollout, targets, now) : null,
       recertified: joins ? await this.#recertified(id, spec, targets) : [],

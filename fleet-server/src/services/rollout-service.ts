@@ -1,8 +1,10 @@
+import type { ActivityEntry } from '../io/database/activity-repository.js';
 import type { ReleaseRepository } from '../io/database/release-repository.js';
 import type { RolloutRepository } from '../io/database/rollout-repository.js';
 import type { StoredRollout } from '../io/database/rollout-rows.js';
 import type { RolloutWriter } from '../io/database/rollout-writer.js';
 import type { Now } from '../ports.js';
+import type { MissingLabel } from '../registry/label-contract.js';
 import { notReleased } from '../registry/release-state.js';
 import { specProblem } from '../rollout/check.js';
 import { obey, type RolloutCommand } from '../rollout/commands.js';
@@ -44,7 +46,14 @@ export interface Checked {
   otherReleaseId: number | null;
   targets: StepInput['targets'];
   members: Member[];
+  /** Labels that rules of its boards need and that were overridden. */
+  missing: readonly MissingLabels[];
   classes: Map<string, string>;
+}
+
+export interface MissingLabels {
+  release: string;
+  missing: readonly MissingLabel[];
 }
 
 /** A command that meets steps of the engine is decided anew so often. */
@@ -74,13 +83,13 @@ export class RolloutService {
     return this.#check(spec);
   }
 
-  /** `overrideLabels`: why it may go on although rules of boards need labels that the release lacks. */
+  /** `start`: at once. */
   async create(
     spec: RolloutSpec,
     actor: string,
-    options: { start?: boolean; overrideLabels?: { reason: string } } = {},
+    options: { start?: boolean } = {},
   ): Promise<{ ok: true; rollout: StoredRollout; preview: RolloutPreview } | Refused> {
-    const checked = await this.#check(spec, options.overrideLabels);
+    const checked = await this.#check(spec);
     if (!checked.ok) return checked;
     const at = this.now();
     const startAt = startOf(spec, at);
@@ -89,7 +98,15 @@ export class RolloutService {
     const { release, waves } = spec;
     const text = `${release.name}@${release.version} in ${waves.length} waves to ${checked.members.length} boards, by ${actor}`;
     const counts = preview.waves.map(({ name, devices }) => ({ name, boards: devices.length }));
-    const inputs = { spec, waves: counts, notCertified: preview.notCertified.length, ...options };
+    const { missing } = checked;
+    const inputs = {
+      ...{ spec, waves: counts, notCertified: preview.notCertified.length, ...options },
+      ...(missing.length === 0 ? {} : { missingLabels: missing }),
+    };
+    const overridden = missing.map((one): ActivityEntry => {
+      const body = { missing: one.missing, reason: spec.overrideLabels?.reason, devices: checked.members.length };
+      return { at, kind: 'release.labels-overridden', subject: one.release, actor, body };
+    });
     const rollout = await this.writer.create(
       {
         ...{ spec, releaseId: checked.releaseId, otherReleaseId: checked.otherReleaseId, progress: NEW_PROGRESS },
@@ -97,6 +114,7 @@ export class RolloutService {
       },
       { kind: 'created', wave: null, text, inputs },
       at,
+      overridden,
     );
     if (options.start !== true) return { ok: true, rollout, preview };
     const started = await this.command(rollout.id, { kind: 'start' }, actor);
@@ -130,7 +148,7 @@ export class RolloutService {
     return refuse('SERVER_BUSY', `rollout ${id} moves too fast for the command; try again`);
   }
 
-  async #check(spec: RolloutSpec, override?: { reason: string }): Promise<Checked | Refused> {
+  async #check(spec: RolloutSpec): Promise<Checked | Refused> {
     const problem = specProblem(spec);
     if (problem !== null) return refuse('ROLLOUT_INVALID', problem);
     const found = await this.#release(spec.release);
@@ -149,18 +167,22 @@ export class RolloutService {
       );
     if (told.length === 0 && !spec.follow)
       return refuse('ROLLOUT_WITHOUT_DEVICES', 'no board is selected, and it does not follow those that come');
+    const missing: MissingLabels[] = [];
     for (const one of [found, ...(other === null ? [] : [other])]) {
       const labels = await this.labels.check(
         one.release,
         told.map(({ deviceId }) => deviceId),
       );
-      if (!labels.ok && override === undefined) return refuse(labels.code, labels.detail);
+      if (labels.ok) continue;
+      if (spec.overrideLabels === undefined) return refuse(labels.code, labels.detail);
+      missing.push({ release: nameOf(one.release), missing: labels.missing });
     }
     return {
       ok: true,
       ...ids,
       targets,
       members,
+      missing,
       classes: new Map(boards.map((board) => [board.id, board.hardwareClass])),
     };
   }

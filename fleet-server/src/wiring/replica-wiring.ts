@@ -46,7 +46,11 @@ export function connectionName({ name }: Replicas, { replica }: ServerConfig, { 
 }
 
 /** Keeps an external broker right although several write to it, and although it may lose what it was given. */
-export function publicationDuties({ mqtt }: ServerConfig, publication: Publication, devices: DeviceRepository): Duty[] {
+export function publicationDuties(
+  { mqtt }: ServerConfig,
+  publication: Pick<Publication, 'reconcile'>,
+  devices: Pick<DeviceRepository, 'unconfirmed'>,
+): Duty[] {
   if (mqtt.broker === undefined) return [];
   const run = async () => publication.reconcile(await devices.unconfirmed(MOST_UNCONFIRMED));
   return [{ name: 'publication', everyMs: RECONCILE_EVERY_MS, run }];

@@ -1,4 +1,5 @@
 import type { Certificate } from '@vigie/protocol';
+import { dropDecisions } from '../io/database/decision-retention.js';
 import { RolloutFigures } from '../io/database/rollout-figures.js';
 import { RolloutHistory } from '../io/database/rollout-history.js';
 import { RolloutRepository } from '../io/database/rollout-repository.js';
@@ -6,6 +7,7 @@ import { RolloutViews } from '../io/database/rollout-views.js';
 import { RolloutWriter } from '../io/database/rollout-writer.js';
 import { rolloutRoutes } from '../routes/rollout-routes.js';
 import { RolloutAdvance } from '../services/rollout-advance.js';
+import { RolloutLabels } from '../services/rollout-labels.js';
 import { RolloutRehearsal } from '../services/rollout-rehearsal.js';
 import { RolloutService } from '../services/rollout-service.js';
 import type { Core, Feature } from './feature-wiring.js';
@@ -13,10 +15,12 @@ import type { Core, Feature } from './feature-wiring.js';
 const DUTY = 'rollouts';
 /** Reports come in storms: one step takes in all that gathered, ms. */
 const GATHER_MS = 200;
+const PRUNE_MS = 3_600_000;
+const DAY_MS = 86_400_000;
 
 /** Releases to boards, in waves. `certificates`: what boards are told by TUF, the default policy's and the gates'. */
 export function wireRollouts(core: Core, certificates: () => Promise<Certificate[]>): Feature {
-  const { database, activity, publication, releases, labels, now, log } = core;
+  const { config, database, activity, publication, releases, labels, now, log } = core;
   const repository = new RolloutRepository(database);
   const writer = new RolloutWriter(database, activity);
   const certified = async (digest: string) => {
@@ -29,6 +33,7 @@ export function wireRollouts(core: Core, certificates: () => Promise<Certificate
     new RolloutFigures(database),
     publication,
     certified,
+    new RolloutLabels(releases, labels),
     now,
     log,
     () => core.wake(DUTY),
@@ -52,7 +57,14 @@ export function wireRollouts(core: Core, certificates: () => Promise<Certificate
   const views = new RolloutViews(database);
   return {
     routes: (app) => rolloutRoutes(app, { rollouts: service, rehearsal, repository, views }),
-    duties: [{ name: DUTY, everyMs: 1000, run: () => advance.run() }],
+    duties: [
+      { name: DUTY, everyMs: 1000, run: () => advance.run() },
+      {
+        name: 'rollout-retention',
+        everyMs: PRUNE_MS,
+        run: () => dropDecisions(database, new Date(now().getTime() - config.retention.decisionDays * DAY_MS)),
+      },
+    ],
     close: async () => {
       if (waiting !== null) clearTimeout(waiting);
     },

@@ -54,7 +54,13 @@ export class RolloutWriter {
     this.#database = database;
   }
 
-  async create(rollout: NewRollout, decision: Decision, at: Date): Promise<StoredRollout> {
+  /** `told`: what else the activity log says of it. */
+  async create(
+    rollout: NewRollout,
+    decision: Decision,
+    at: Date,
+    told: readonly ActivityEntry[] = [],
+  ): Promise<StoredRollout> {
     const { drizzle } = this.#database;
     const next = (await drizzle.execute(
       sql`select nextval(pg_get_serial_sequence('rollouts', 'id'))::int as id`,
@@ -69,7 +75,7 @@ export class RolloutWriter {
       drizzle
         .insert(rolloutDecisions)
         .values({ ...decision, rolloutId: id, revision: 0, at, actor: rollout.createdBy }),
-      this.activity.insertion([entry]),
+      this.activity.insertion([entry, ...told]),
     ]);
     const [row] = await drizzle.select().from(rollouts).where(eq(rollouts.id, id));
     return rolloutOf(row);
