@@ -2,7 +2,9 @@ import { rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { RunningServer } from '@vigie/fleet-server/main';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { Api, dataFolder, dropTemplate, start } from './server-fixture.js';
+import { Api, dataFolder, dropTemplate, holdAnswersToSchemas, start } from './server-fixture.js';
+
+holdAnswersToSchemas();
 
 let directory: string;
 let server: RunningServer;

@@ -15,11 +15,14 @@ import {
   Api,
   dataFolder,
   dropTemplate,
+  holdAnswersToSchemas,
   openTestDatabase,
   start,
   temporaryFolder,
   zooPackage,
 } from './server-fixture.js';
+
+holdAnswersToSchemas();
 
 let directory: string;
 let server: RunningServer;

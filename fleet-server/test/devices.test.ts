@@ -14,6 +14,7 @@ import {
   Api,
   dataFolder,
   dropTemplate,
+  holdAnswersToSchemas,
   Listener,
   newBoot,
   report,
@@ -22,6 +23,8 @@ import {
   until,
   zooPackage,
 } from './server-fixture.js';
+
+holdAnswersToSchemas();
 
 let directory: string;
 let server: RunningServer;

@@ -3,7 +3,9 @@ import { join } from 'node:path';
 import type { RunningServer } from '@vigie/fleet-server/main';
 import { afterAll, beforeAll, expect, it } from 'vitest';
 import { parse } from 'yaml';
-import { Api, repository, start, until, zooPackage } from './server-fixture.js';
+import { Api, holdAnswersToSchemas, repository, start, until, zooPackage } from './server-fixture.js';
+
+holdAnswersToSchemas();
 
 /** A gate like the origin's, on this test's machines. */
 const EDGE = {

@@ -15,7 +15,9 @@ import { deviceTopic, encodeMessage, snapshotTopic, type Telemetry } from '@vigi
 import { sql } from 'drizzle-orm';
 import { pino } from 'pino';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { newBoot, openTestDatabase, report, sha256, temporaryFolder } from './server-fixture.js';
+import { holdAnswersToSchemas, newBoot, openTestDatabase, report, sha256, temporaryFolder } from './server-fixture.js';
+
+holdAnswersToSchemas();
 
 const HOUR = 3_600_000;
 const model = 'a'.repeat(64);

@@ -4,8 +4,19 @@ import { join } from 'node:path';
 import { deviceTopic, encodeMessage } from '@vigie/protocol';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import type { RunningServer } from '../src/main.js';
-import { Api, dataFolder, dropTemplate, Listener, newBoot, start, until } from './server-fixture.js';
+import {
+  Api,
+  dataFolder,
+  dropTemplate,
+  holdAnswersToSchemas,
+  Listener,
+  newBoot,
+  start,
+  until,
+} from './server-fixture.js';
 import { WebhookReceiver } from './webhook-receiver.js';
+
+holdAnswersToSchemas();
 
 let directory: string;
 let server: RunningServer;

@@ -2,10 +2,13 @@ import { rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { RunningServer } from '@vigie/fleet-server/main';
 import { ROLES, type Role } from '@vigie/fleet-server/roles';
+import { ANSWERS } from '@vigie/fleet-server/routes/answers/describe-answers';
 import { PROBLEMS } from '@vigie/fleet-server/routes/problem';
 import { Ajv2020 } from 'ajv/dist/2020.js';
 import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
-import { Api, callTls, dataFolder, dropTemplate, start, tlsOf } from './server-fixture.js';
+import { Api, callTls, dataFolder, dropTemplate, holdAnswersToSchemas, start, tlsOf } from './server-fixture.js';
+
+holdAnswersToSchemas();
 
 // Thousands of requests, one after the other.
 vi.setConfig({ testTimeout: 180_000 });
@@ -107,6 +110,29 @@ describe('the OpenAPI document', () => {
     expect(JSON.stringify(document.components.schemas.Problem)).toContain(Object.keys(PROBLEMS).at(-1));
     for (const { path, method, operation } of operations())
       if (path.startsWith('/api/')) expect([method, path, 'summary' in operation]).toEqual([method, path, true]);
+  });
+});
+
+describe('every answer', () => {
+  it('has a schema that says what is in it, or a media type of its own', () => {
+    const missing = operations().filter(({ operation }) => {
+      const done = Object.entries(operation.responses).filter(([status]) => /^2\d\d$/.test(status));
+      return !done.some(([status, response]) => {
+        const { content } = response as { content?: Record<string, { schema?: object }> };
+        if (status === '204') return true;
+        if (content === undefined) return false;
+        return Object.entries(content).every(
+          ([media, { schema }]) => media !== 'application/json' || Object.keys(schema ?? {}).length > 0,
+        );
+      });
+    });
+    expect(missing.map(({ method, path }) => `${method} ${path}`)).toEqual([]);
+  });
+
+  it('is described for routes that are there', () => {
+    const there = new Set(operations().map(({ method, path }) => `${method} ${path}`));
+    const described = Object.keys(ANSWERS).map((route) => route.replace(/:(\w+)/g, '{$1}'));
+    expect(described.filter((route) => !there.has(route))).toEqual([]);
   });
 });
 

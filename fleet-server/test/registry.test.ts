@@ -2,7 +2,18 @@ import { rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { RunningServer } from '@vigie/fleet-server/main';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { Api, changedPackage, dataFolder, dropTemplate, editManifest, start, zooPackage } from './server-fixture.js';
+import {
+  Api,
+  changedPackage,
+  dataFolder,
+  dropTemplate,
+  editManifest,
+  holdAnswersToSchemas,
+  start,
+  zooPackage,
+} from './server-fixture.js';
+
+holdAnswersToSchemas();
 
 let directory: string;
 let server: RunningServer;

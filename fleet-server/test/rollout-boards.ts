@@ -10,6 +10,7 @@ import {
   PAYLOAD_TYPE,
   type ReleaseReference,
   type Reported,
+  type Telemetry,
 } from '@vigie/protocol';
 import { type Api, Listener, newBoot, report } from './server-fixture.js';
 
@@ -86,6 +87,22 @@ export class TestBoard {
     await this.#listener?.client
       .publishAsync(this.#topic('reported'), encodeMessage('reported', message), { qos: 1, retain: true })
       .catch(() => undefined);
+  }
+
+  /** Figures of one window, with the model that it runs. */
+  async measure(changes: Partial<Telemetry> = {}): Promise<void> {
+    this.#sequence += 1;
+    const message: Telemetry = {
+      ...{ bootId: this.#boot, sequence: this.#sequence, at: new Date().toISOString(), windowSeconds: 10, fps: 10 },
+      latencyMs: { total: { p50: 40, p95: 60, p99: 80 } },
+      ...{ drops: {}, cpu: 0.5, memoryBytes: 1e8, temperatureC: 50, throttled: false, inferenceRestarts: 0 },
+      ...{ scoreHistogram: [0, 0, 0, 0, 0, 0, 0, 0, 0, 9], boxAreaHistogram: [9, 0, 0, 0, 0, 0, 0, 0, 0, 0] },
+      modelDigest: this.active?.digest ?? null,
+      ...changes,
+    };
+    // Telemetry itself goes with QoS 0; here the test waits until the broker has it.
+    const topic = deviceTopic(this.id, 'telemetry');
+    await this.#listener?.client.publishAsync(topic, encodeMessage('telemetry', message), { qos: 1 });
   }
 
   async #take(bytes: Buffer): Promise<void> {

@@ -9,11 +9,14 @@ import {
   dataFolder,
   dropTemplate,
   editManifest,
+  holdAnswersToSchemas,
   runCli,
   start,
   until,
   zooPackage,
 } from './server-fixture.js';
+
+holdAnswersToSchemas();
 
 const NAME = 'person-detector';
 const BOARDS = 12;

@@ -19,6 +19,7 @@ import mqtt, { type MqttClient } from 'mqtt';
 import { pino } from 'pino';
 import { afterAll } from 'vitest';
 import { parse } from 'yaml';
+import { answerFault, type OpenApiDocument } from './answer-schemas.js';
 import { enginesFrom } from './external-engines.js';
 import type { MosquittoBroker } from './mosquitto-broker.js';
 import { temporaryFolder, until } from './until.js';
@@ -56,7 +57,19 @@ export class Api {
       body: body === undefined ? undefined : raw ? new Uint8Array(body) : JSON.stringify(body),
     });
     const text = await response.text();
-    return { status: response.status, body: text === '' ? {} : JSON.parse(text), headers: response.headers };
+    const answer = text === '' ? {} : JSON.parse(text);
+    if (holding && response.ok) await this.#hold(method, path, response, answer);
+    return { status: response.status, body: answer, headers: response.headers };
+  }
+
+  /** The answer is what the OpenAPI document says of it. */
+  async #hold(method: string, path: string, response: Response, answer: unknown): Promise<void> {
+    const { status, headers } = response;
+    if (headers.get('content-type')?.startsWith('application/json') !== true) return;
+    const document = documents.get(this.url) ?? fetch(`${this.url}/openapi.json`).then((one) => one.json());
+    documents.set(this.url, document as Promise<OpenApiDocument>);
+    const fault = answerFault((await document) as OpenApiDocument, method, path, status, answer);
+    if (fault !== null) throw new Error(`${method} ${path} answered ${status} against its schema: ${fault}`);
   }
 
   /** Enrols a board by the real thing: a token, a key of its own, TLS. */
@@ -79,6 +92,14 @@ export class Api {
   }
 }
 
+let holding = false;
+/** From now on every answer that `Api.call` gets in this file must fit its schema in the OpenAPI document. */
+export function holdAnswersToSchemas(): void {
+  holding = true;
+}
+
+/** OpenAPI documents of the servers of these tests, by their plain URL. */
+const documents = new Map<string, Promise<OpenApiDocument>>();
 /** Where the servers of these tests listen with TLS, by their plain URL. */
 const servers = new Map<string, { https: string; authority: string; broker: MosquittoBroker | null }>();
 /** Private keys of the boards that were enrolled, by their certificates. */

@@ -233,7 +233,8 @@ describe('an upload that nobody continues', () => {
       const replica = async (name: string) => {
         const files = await UploadFolder.open(join(folder, name));
         const limits = { maxBytes: 1000, maxOpen: 9, expiryMs: 3_600_000 };
-        return new ReleaseUploads(repository, files, {} as never, none, limits, pino({ level: 'silent' }), () => now);
+        const log = pino({ level: 'silent' });
+        return new ReleaseUploads(repository, files, {} as never, none, limits, name, log, () => now);
       };
       const mine = await replica('mine');
       const theirs = await replica('theirs');
@@ -244,8 +245,19 @@ describe('an upload that nobody continues', () => {
       const { id } = made.upload;
       expect(await mine.append(id, 0, null, Readable.from([randomBytes(40)]))).toEqual({ ok: true, offset: 40 });
       expect(await mine.append(foreign.upload.id, 0, null, Readable.from([]))).toMatchObject({
-        code: 'UPLOAD_ELSEWHERE',
+        ...{ code: 'UPLOAD_ELSEWHERE', replica: 'theirs' },
       });
+      // Given up where the bytes are not: they go when the other one looks.
+      const [left, read] = [await theirs.create(wanted), () => readdir(join(folder, 'theirs'))];
+      if (!left.ok) throw new Error('not created');
+      await theirs.append(left.upload.id, 0, null, Readable.from([randomBytes(40)]));
+      expect(await mine.cancel(left.upload.id)).toEqual({ ok: true });
+      expect(await theirs.append(left.upload.id, 40, null, Readable.from([randomBytes(60)]))).toMatchObject({
+        code: 'UPLOAD_CLOSED',
+      });
+      expect((await read()).sort()).toEqual([left.upload.id, 'home'].sort());
+      await theirs.sweep();
+      expect(await read()).toEqual(['home']);
       now = new Date(now.getTime() + 3_599_000);
       await mine.sweep();
       expect((await repository.find(id))?.state, 'in time').toBe('receiving');

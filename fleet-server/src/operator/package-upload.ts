@@ -135,9 +135,11 @@ async function send(
 /** Waits before the next attempt; throws what another attempt would not change. */
 async function again(error: unknown, failures: number, reporter: UploadReporter): Promise<void> {
   if (!(error instanceof ApiError) || failures >= MAX_FAILURES) throw error;
+  // Behind a balancer the next connection may lead to the replica that has the bytes.
+  const elsewhere = error.code === 'UPLOAD_ELSEWHERE';
   if (error.status !== null && FINAL.has(error.status)) throw error;
-  if (error.code === 'UPLOAD_ELSEWHERE' || error.code === 'SERVER_UNTRUSTED') throw error;
-  const wait = FIRST_WAIT_MS * 2 ** (failures - 1);
+  if (error.code === 'SERVER_UNTRUSTED') throw error;
+  const wait = elsewhere ? FIRST_WAIT_MS : FIRST_WAIT_MS * 2 ** (failures - 1);
   reporter.progress(`${error.code}; trying again in ${wait / 1000} s`);
   await reporter.wait(wait);
 }

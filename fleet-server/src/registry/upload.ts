@@ -13,7 +13,13 @@ export interface MlflowSource {
   alias?: string;
 }
 
-export type UploadSource = { kind: 'client' } | MlflowSource;
+export type UploadSource =
+  | {
+      kind: 'client';
+      /** Name of the replica that holds the bytes; absent in uploads of older servers. */
+      replica?: string;
+    }
+  | MlflowSource;
 
 /** Why a package was not taken. */
 export interface UploadFailure {

@@ -14,6 +14,7 @@ import { isDatabaseUnavailable } from '../database-error.js';
 import { ObjectStoreError, type PeerCertificate } from '../ports.js';
 import type { Actor, Credential, Role } from '../roles.js';
 import type { Admission } from '../services/access.js';
+import { describeAnswers } from './answers/describe-answers.js';
 import type { AuditNote } from './audit-hook.js';
 import { registerDocsPage } from './docs-page.js';
 import type { HeldKey } from './idempotency.js';
@@ -145,6 +146,7 @@ export async function createHttpServer(options: HttpServerOptions): Promise<Fast
     }
     if (device !== undefined) return admitDevice(options.tls as TlsOptions, request, reply, device === 'expired');
   });
+  describeAnswers(app);
   options.protect(app, options.tls !== null);
   app.addHook('onResponse', async (request, reply) => {
     log.debug(

@@ -3,7 +3,7 @@ import { type Static, Type } from '@sinclair/typebox';
 import { Sha256 } from '@vigie/protocol';
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import type { UploadRecord, UploadRepository } from '../io/database/upload-repository.js';
-import type { ReleaseUploads } from '../services/release-uploads.js';
+import type { OffsetResult, ReleaseUploads } from '../services/release-uploads.js';
 import { Paging, pageParameters } from './paging.js';
 import { sendProblem } from './problem.js';
 import { actorOf, Notes } from './release-routes.js';
@@ -68,7 +68,7 @@ export function uploadRoutes(app: FastifyInstance, uploads: ReleaseUploads, repo
     async ({ params }, reply) => {
       const found = await uploads.offset(params.id);
       tus(reply);
-      if (!found.ok) return sendProblem(reply, found.code, found.detail);
+      if (!found.ok) return refuseLookup(reply, found);
       const { offset, upload } = found;
       reply.headers({ 'upload-offset': offset, ...(upload.bytes === null ? {} : { 'upload-length': upload.bytes }) });
       return reply.code(200).send();
@@ -128,11 +128,20 @@ export function uploadRoutes(app: FastifyInstance, uploads: ReleaseUploads, repo
         if (result.ok) return reply.code(204).header('upload-offset', result.offset).send();
         // Unread bytes may follow: this connection carries nothing else.
         reply.header('connection', 'close');
+        if (result.code === 'UPLOAD_UNKNOWN' || result.code === 'UPLOAD_ELSEWHERE') return refuseLookup(reply, result);
         if ('offset' in result) reply.header('upload-offset', result.offset);
         return sendProblem(reply, result.code, result.detail, 'offset' in result ? { offset: result.offset } : {});
       },
     );
   });
+}
+
+/** A new connection may lead to the replica that has the bytes: this one ends. */
+function refuseLookup(reply: FastifyReply, refusal: Extract<OffsetResult, { ok: false }>): FastifyReply {
+  const { code, detail } = refusal;
+  if (refusal.code === 'UPLOAD_UNKNOWN') return sendProblem(reply, code, detail);
+  reply.headers({ connection: 'close', 'retry-after': '1' });
+  return sendProblem(reply, code, detail, { replica: refusal.replica });
 }
 
 function tus(reply: FastifyReply): void {

@@ -50,7 +50,7 @@ export type AppendResult =
   | (Refusal<'UPLOAD_OFFSET_WRONG' | 'UPLOAD_CLOSED' | 'UPLOAD_CUT' | 'UPLOAD_TOO_LARGE' | 'STORAGE_FULL'> & {
       offset: number;
     });
-type LookupRefusal = Refusal<'UPLOAD_UNKNOWN' | 'UPLOAD_ELSEWHERE'>;
+type LookupRefusal = Refusal<'UPLOAD_UNKNOWN'> | (Refusal<'UPLOAD_ELSEWHERE'> & { replica: string | null });
 
 /** Ended uploads are told of for so long, ms. */
 const REMEMBERED_MS = 30 * 86_400_000;
@@ -73,6 +73,8 @@ export class ReleaseUploads {
     private readonly intake: ReleaseIntake,
     private readonly fetchPackage: FetchPackage,
     private readonly limits: UploadLimits,
+    /** Name of this server among the replicas. */
+    private readonly replica: string,
     private readonly log: Logger,
     private readonly now: Now,
   ) {}
@@ -85,7 +87,14 @@ export class ReleaseUploads {
       return { ok: false, code: 'UPLOAD_TOO_LARGE', detail };
     }
     const { actor, bytes, sha256 = null, notes = '' } = wanted;
-    return this.#begin({ actor, bytes, sha256, notes, source: { kind: 'client' }, state: 'receiving' });
+    return this.#begin({
+      actor,
+      bytes,
+      sha256,
+      notes,
+      source: { kind: 'client', replica: this.replica },
+      state: 'receiving',
+    });
   }
 
   /** Lets the server itself fetch a package. */
@@ -142,13 +151,13 @@ export class ReleaseUploads {
     });
   }
 
-  /** Gives an upload up, unless it is being verified. */
-  async cancel(id: string): Promise<{ ok: true } | LookupRefusal | Refusal<'UPLOAD_CLOSED'>> {
+  /** Gives an upload up, unless it is being verified. At any replica: the one with the bytes drops them when it sees that. */
+  async cancel(id: string): Promise<{ ok: true } | Refusal<'UPLOAD_UNKNOWN' | 'UPLOAD_CLOSED'>> {
     return this.#turn(id, async () => {
-      const found = await this.#own(id);
-      if (!found.ok) return found;
-      if (found.upload.state !== 'receiving') {
-        const detail = `the upload is ${found.upload.state}; only one that still receives can be given up`;
+      const upload = await this.repository.find(id);
+      if (upload === null) return unknown(id);
+      if (upload.state !== 'receiving') {
+        const detail = `the upload is ${upload.state}; only one that still receives can be given up`;
         return { ok: false, code: 'UPLOAD_CLOSED', detail };
       }
       await this.#end(id, {
@@ -174,7 +183,14 @@ export class ReleaseUploads {
   async sweep(): Promise<void> {
     const now = this.now();
     const before = now.getTime() - this.limits.expiryMs;
-    for (const upload of await this.repository.open(this.files.home)) {
+    // Files first: whatever is begun from now on is not among them.
+    const files = await this.files.ids();
+    const open = await this.repository.open(this.files.home);
+    const known = new Set(open.map(({ id }) => id));
+    // Those that were given up at another replica.
+    for (const id of files)
+      if (!known.has(id) && !this.#writers.has(id) && !this.#working.has(id)) await this.files.remove(id);
+    for (const upload of open) {
       const { id, state, touchedAt } = upload;
       // What failed for a reason of this server, such as a database that was away, is tried again.
       if (state !== 'receiving') this.#work(upload);
@@ -213,10 +229,11 @@ export class ReleaseUploads {
 
   async #own(id: string): Promise<{ ok: true; upload: UploadRecord } | LookupRefusal> {
     const upload = await this.repository.find(id);
-    if (upload === null) return { ok: false, code: 'UPLOAD_UNKNOWN', detail: `there is no upload ${id}` };
+    if (upload === null) return unknown(id);
     if (upload.home !== this.files.home) {
-      const detail = 'another replica of the server holds the bytes of this upload; send to the one that began it';
-      return { ok: false, code: 'UPLOAD_ELSEWHERE', detail };
+      const replica = upload.source.kind === 'client' ? (upload.source.replica ?? null) : null;
+      const detail = `${replica ?? 'another replica'} holds the bytes of this upload, this is ${this.replica}; connect anew until a balancer leads there, or give it up (DELETE) and begin anew`;
+      return { ok: false, code: 'UPLOAD_ELSEWHERE', detail, replica };
     }
     return { ok: true, upload };
   }
@@ -297,6 +314,10 @@ export class ReleaseUploads {
     await this.files.remove(id);
     this.#turns.delete(id);
   }
+}
+
+function unknown(id: string): Refusal<'UPLOAD_UNKNOWN'> {
+  return { ok: false, code: 'UPLOAD_UNKNOWN', detail: `there is no upload ${id}` };
 }
 
 /** All bytes are there once an upload is verified; of one that ended otherwise nothing is known. */

@@ -19,6 +19,7 @@ import { ReleasePromotions } from '../services/release-promotions.js';
 import { ReleaseUploads } from '../services/release-uploads.js';
 import type { Core, Feature } from './feature-wiring.js';
 import { wireMlflow } from './mlflow-wiring.js';
+import { replicaName } from './replica-wiring.js';
 
 /** Uploads that nobody continues are looked for so often. */
 const SWEEP_MS = 60_000;
@@ -54,7 +55,16 @@ export async function wireRegistry(core: Core): Promise<RegistryFeature> {
   const arriving = new UploadRepository(database);
   const files = await UploadFolder.open(parts(config.data.directory).uploads);
   const mlflow = wireMlflow(core);
-  const uploads = new ReleaseUploads(arriving, files, intake, mlflow.fetch, limits, log, now);
+  const uploads = new ReleaseUploads(
+    arriving,
+    files,
+    intake,
+    mlflow.fetch,
+    limits,
+    replicaName(config, database),
+    log,
+    now,
+  );
   await uploads.resume();
   const sweeping = setInterval(() => {
     uploads.sweep().catch((error: Error) => log.error({ err: error }, 'uploads could not be swept'));

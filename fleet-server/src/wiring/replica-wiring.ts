@@ -22,7 +22,7 @@ export async function openReplicas(
   process: string,
   log: Logger,
 ): Promise<Replicas> {
-  const name = config.replica.name ?? (database.engine === 'pglite' ? 'single' : nameOfHost());
+  const name = replicaName(config, database);
   const replicas = new Replicas(new LeaseRepository(database), name, process, log);
   await replicas.start();
   if (config.mqtt.broker === undefined && replicas.others.length > 0) {
@@ -33,6 +33,11 @@ export async function openReplicas(
     );
   }
   return replicas;
+}
+
+/** Name of this server among the replicas. */
+export function replicaName({ replica }: ServerConfig, { engine }: Database): string {
+  return replica.name ?? (engine === 'pglite' ? 'single' : nameOfHost());
 }
 
 /** Part of the client ids on an external broker; null: one server alone. */
