@@ -92,15 +92,17 @@ class FleetBenchmark {
       this.#remember({ adminToken, ports: await fixedPorts(2), lastDigest: null });
     }
     await this.#startServer();
-    await this.#abortLeftovers();
+    await this.#refuseLeftovers();
   }
 
-  /** A run that was interrupted may have left a rollout in the folder: its boards would be at work while others are measured. */
-  async #abortLeftovers(): Promise<void> {
-    const { client } = this.#server;
+  /** After a rollout that was cut off nobody knows what each board would have run: it would load another release at once. */
+  async #refuseLeftovers(): Promise<void> {
     for (const state of ['ready', 'running', 'paused']) {
-      const { items } = await client.get<{ items: { id: number }[] }>(`/rollouts?state=${state}`);
-      for (const { id } of items) await client.post(`/rollouts/${id}/abort`, {});
+      const { items } = await this.#server.client.get<{ items: object[] }>(`/rollouts?state=${state}`);
+      if (items.length > 0)
+        throw new MissingPieceError(
+          `${this.rig.directory} was left in the middle of a rollout; give --keep another folder`,
+        );
     }
   }
 
@@ -194,7 +196,6 @@ class FleetBenchmark {
   async #rollOut(release: PublishedRelease): Promise<void> {
     const { devices, onProgress, timeoutMs } = this.options;
     const { client } = this.#server;
-    this.#remember({ ...this.#state, lastDigest: release.digest });
     const interval = await this.#during(
       'rollout',
       async () => {
@@ -213,6 +214,7 @@ class FleetBenchmark {
       },
       true,
     );
+    this.#remember({ ...this.#state, lastDigest: release.digest });
     onProgress(`${devices} boards run ${release.version} after ${seconds(interval.elapsedMs)}`);
   }
 
