@@ -93,4 +93,4 @@ it('the tests of the server hold on PostgreSQL and Mosquitto', async () => {
   const [code] = await once(child, 'close');
   expect(code, output).toBe(0);
   expect(output).toMatch(new RegExp(`Test Files +${files.length} passed`));
-}, 600_000);
+}, 1_500_000);
