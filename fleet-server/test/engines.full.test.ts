@@ -25,8 +25,8 @@ const ON_BOTH = [
   'live-gates.full.test.ts',
   'metrics.test.ts',
   'notifications.full.test.ts',
-  'objects.test.ts',
-  'open-connections.test.ts',
+  'objects.full.test.ts',
+  'open-connections.full.test.ts',
   'openapi.test.ts',
   'registry-policy.full.test.ts',
   'registry.test.ts',
@@ -35,13 +35,13 @@ const ON_BOTH = [
   'sessions.test.ts',
   'shared-trust.test.ts',
   'stream.test.ts',
-  'upload-refusals.test.ts',
+  'upload-refusals.full.test.ts',
   'uploads.full.test.ts',
 ];
 
 /** Why the others do not run a second time. */
 const LEFT_OUT: Record<string, string> = {
-  'fleet-size.test.ts': 'was not run there yet; its size is that of the embedded database',
+  'fleet-size.full.test.ts': 'was not run there yet; its size is that of the embedded database',
   'rollout-deadlines.test.ts': 'has no engine: the pure rules of rollouts',
   'rollout-labels.full.test.ts': 'was not run there yet; label-contract.full.test.ts is',
   'rollout-promises.full.test.ts': 'was not run there yet; rollouts.full.test.ts is',
@@ -61,7 +61,7 @@ const LEFT_OUT: Record<string, string> = {
   'mosquitto.full.test.ts': 'runs on Mosquitto anyway',
   'operator-cli.full.test.ts': 'is about the command line; it reaches the server by the API alone',
   'postgres.full.test.ts': 'runs on PostgreSQL anyway',
-  'process.test.ts': 'is about the embedded data folder, its lock and its command line',
+  'process.full.test.ts': 'is about the embedded data folder, its lock and its command line',
   'process-kills.full.test.ts':
     'is about the embedded database under SIGKILL; replicas.full.test.ts does it on PostgreSQL',
   'release-cli.full.test.ts': 'is about the command line; it reaches the server by the API alone',
@@ -70,7 +70,7 @@ const LEFT_OUT: Record<string, string> = {
   'rollout-properties.test.ts': 'has no engine: the pure rules of rollouts',
   's3.test.ts': 'is about the object store',
   'server-certificate.test.ts': 'is about files of the data folder',
-  'trusted-proxies.test.ts': 'is about addresses of requests; it has no engine',
+  'trusted-proxies.full.test.ts': 'is about addresses of requests; it has no engine',
   'tuf-http.test.ts': 'has no engine: metadata over HTTP',
   'tuf-offline.full.test.ts': 'is about the command line and keys in files',
   'tuf-wire.test.ts': 'has no engine: a forged wire',

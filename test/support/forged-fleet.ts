@@ -57,6 +57,12 @@ export class ForgedFleet {
     const tls = { ...server, ca: authority.certificate, requestCert: true };
     this.#sockets = createTlsServer({ ...tls, rejectUnauthorized: true }, broker.handle);
     this.#https = createHttpsServer({ ...tls, rejectUnauthorized: false }, (request, response) => {
+      // A board that hears nothing on a topic for a while asks here: this fleet knows the broker only.
+      if (request.method !== 'POST' || request.url !== '/api/v1/enroll') {
+        request.resume();
+        response.writeHead(404).end();
+        return;
+      }
       let text = '';
       request.on('data', (bytes) => {
         text += bytes;
