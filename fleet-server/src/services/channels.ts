@@ -59,8 +59,8 @@ export class ChannelService {
     }
     const secret = Object.keys(secrets).length === 0 ? null : this.box.seal(JSON.stringify(secrets), purpose(name));
     const { type, events = [], enabled = true } = input;
-    await this.channels.put({ name, type, settings, secret, events: [...new Set(events)], enabled }, this.now());
-    return { channel: (await this.find(name)) as ChannelView, signingKey: made };
+    const given = { name, type, settings, secret, events: [...new Set(events)], enabled };
+    return { channel: this.#view(await this.channels.put(given, this.now())), signingKey: made };
   }
 
   async delete(name: string): Promise<boolean> {

@@ -31,14 +31,16 @@ export class ChannelRepository {
     return rows[0] ?? null;
   }
 
-  /** A channel that is written anew begins without its failures. */
-  async put(channel: ChannelWrite, now: Date): Promise<void> {
+  /** A channel that is written anew begins without its failures. Returns what was written: somebody may remove it in the next moment. */
+  async put(channel: ChannelWrite, now: Date): Promise<ChannelRow> {
     const { name, ...rest } = channel;
     const set = { ...rest, updatedAt: now, failingSince: null, failures: 0, disabledAt: null, disabledReason: null };
-    await this.#database.drizzle
+    const [row] = await this.#database.drizzle
       .insert(channels)
       .values({ name, ...set, createdAt: now })
-      .onConflictDoUpdate({ target: channels.name, set });
+      .onConflictDoUpdate({ target: channels.name, set })
+      .returning();
+    return row;
   }
 
   async delete(name: string): Promise<boolean> {
