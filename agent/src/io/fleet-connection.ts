@@ -83,6 +83,7 @@ export class FleetConnection {
   private readonly cadence = new ReportCadence();
   private closed = false;
   private cancelTimer = () => {};
+  private cancelStart = () => {};
 
   constructor(private readonly options: FleetConnectionOptions) {
     const { identity, bootId, clock, log, dataDirectory } = options;
@@ -130,7 +131,7 @@ export class FleetConnection {
     } catch (error) {
       const { log, clock, diskRetryMs: waitMs = DISK_RETRY_MS } = this.options;
       log.error({ err: (error as Error).message, waitMs }, 'no connection without a disk; tried again');
-      this.cancelTimer = clock.after(waitMs, () => void this.start(listener));
+      this.cancelStart = clock.after(waitMs, () => void this.start(listener));
     }
   }
 
@@ -201,6 +202,7 @@ export class FleetConnection {
   async close(): Promise<void> {
     this.closed = true;
     this.cancelTimer();
+    this.cancelStart();
     await this.trust.close();
     await this.outbox.settled();
     await this.link.stop();
