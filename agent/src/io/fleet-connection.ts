@@ -164,7 +164,7 @@ export class FleetConnection {
     this.sequence += 1;
     this.newestReport = this.sequence;
     const message = this.reported(status, this.sequence);
-    // What is new, or was never heard by this broker, is soon said once more.
+    // The wait for the next one begins anew: soon if this one says something new, else seldom.
     this.cadence.note(message, this.options.clock.now());
     this.arm();
     if (terminal) this.outbox.put('reported', message);
