@@ -11,7 +11,11 @@ const HELP = `npm test -- [--full] [vitest options and filters]
 Installs what is missing, builds and runs the tests of all workspaces. \`npm run test:full\` (or --full) runs them and then
 the files named *.full.test.ts: a browser, clients that are not ours, real clips, emulated boards. Ends with one line
 "N passed, N failed, N skipped", after the reason of each test that was skipped or failed.
+With CI set in the environment it prints a line a minute and what fails, not every file.
 `;
+
+// The log of a CI job is read from its end, and often only in part: what is red must not drown in what is green.
+const compact = (process.env.CI ?? '') !== '';
 
 /** One vitest run. `stage` is VIGIE_FULL as vitest.config.ts reads it. Returns the exit code and what our reporter counted. */
 async function runVitest(stage, args) {
@@ -24,11 +28,12 @@ async function runVitest(stage, args) {
         join(root, 'node_modules/vitest/vitest.mjs'),
         'run',
         '--passWithNoTests',
-        '--reporter=default',
+        '--silent=passed-only',
+        ...(compact ? [] : ['--reporter=default']),
         `--reporter=${join(root, 'scripts/lib/reporter.mjs')}`,
         ...args,
       ],
-      { cwd: root, env: { VIGIE_FULL: stage, VIGIE_TEST_RESULT: resultFile } },
+      { cwd: root, env: { VIGIE_FULL: stage, VIGIE_TEST_RESULT: resultFile, VIGIE_TEST_COMPACT: compact ? '1' : '' } },
     );
     return { code, ...JSON.parse(readFileSync(resultFile, 'utf8')) };
   } catch (error) {
