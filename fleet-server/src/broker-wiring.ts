@@ -1,7 +1,7 @@
 import { readFile } from 'node:fs/promises';
 import type { Logger } from 'pino';
 import { ConfigError, type ServerConfig } from './config.js';
-import { AedesBroker } from './io/aedes-broker.js';
+import { BrokerThread } from './io/built-in-broker/broker-thread.js';
 import { type BrokerClientCredentials, MqttBrokerClient } from './io/mqtt-broker-client.js';
 import type { Authority } from './io/pki/authority.js';
 import type { ServerCredentials } from './io/pki/server-certificate.js';
@@ -30,6 +30,8 @@ export interface BrokerDuties {
   onConnect(): Promise<void>;
   /** Publishes all retained state. */
   republish(): Promise<void>;
+  /** The built-in broker's thread died: the process cannot go on. */
+  onLost(error: Error): void;
 }
 
 /** Opens the broker that the configuration names. Throws ConfigError for files that cannot be read. */
@@ -43,23 +45,24 @@ export async function openBroker(
   now: () => Date,
 ): Promise<RunningBroker> {
   if (mqtt.broker === undefined) {
-    const aedes = await AedesBroker.create({
+    const builtIn = await BrokerThread.create({
       plain: mqtt,
       secure: { ...mqtts, credentials: pki.certificate.credentials, authority: pki.authority.certificate },
       authenticate: duties.authenticate,
       onMessage: duties.onMessage,
+      onLost: duties.onLost,
       log,
     });
     return {
       state: 'built-in',
-      publish: (topic, payload, options) => aedes.publish(topic, payload, options),
-      disconnect: (deviceId) => aedes.disconnect(deviceId),
+      publish: (topic, payload, options) => builtIn.publish(topic, payload, options),
+      disconnect: (deviceId) => builtIn.disconnect(deviceId),
       get connections() {
-        return aedes.connections;
+        return builtIn.connections;
       },
-      listen: () => aedes.listen(),
-      setCredentials: async (credentials) => aedes.setCredentials(credentials),
-      close: () => aedes.close(),
+      listen: () => builtIn.listen(),
+      setCredentials: async (credentials) => builtIn.setCredentials(credentials),
+      close: () => builtIn.close(),
     };
   }
   const { url, alternatives, clientId } = mqtt.broker;

@@ -150,6 +150,7 @@ export async function startServer({ config, log, now = systemNow, onFatal }: Ser
       onMessage: presence.watching(ingest.handle),
       onConnect: () => presence.onConnect(),
       republish: () => publication.publishAll(),
+      onLost: onFatal,
     };
     const broker: RunningBroker = await openBroker(
       config,

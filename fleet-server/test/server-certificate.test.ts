@@ -2,7 +2,7 @@ import { once } from 'node:events';
 import { rm } from 'node:fs/promises';
 import { createServer, type Server } from 'node:https';
 import { connect, type TLSSocket } from 'node:tls';
-import { AedesBroker } from '@vigie/fleet-server/io/aedes-broker';
+import { AedesBroker } from '@vigie/fleet-server/io/built-in-broker/aedes-broker';
 import { Authority } from '@vigie/fleet-server/io/pki/authority';
 import { ServerCertificate } from '@vigie/fleet-server/io/pki/server-certificate';
 import { newKeyPair, privateKeyPem } from '@vigie/fleet-server/io/pki/x509-library';

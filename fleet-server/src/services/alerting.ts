@@ -51,10 +51,9 @@ export class AlertingService {
     let cursor = await activity.cursor(READER);
     if (cursor === null) cursor = await this.#begin();
     for (;;) {
-      // Only where something is new writers are held up for a moment: an entry must not appear below the cursor later on.
-      if ((await activity.after(cursor, 1)).length === 0) return;
-      const { rows, newest } = await activity.settledAfter(cursor, BATCH, ACTIVITY_KINDS);
-      cursor = rows.length === BATCH ? rows[BATCH - 1].id : Math.max(cursor, newest);
+      const { rows, seenTo } = await activity.passing(cursor, BATCH, ACTIVITY_KINDS);
+      if (seenTo === cursor) return;
+      cursor = seenTo;
       await this.#take(rows, cursor);
       if (rows.length < BATCH) return;
     }

@@ -32,6 +32,8 @@ export class IngestLane<Entry> {
    * goes on its own, and what fails still is given to `failed`.
    */
   constructor(
+    /** What lies in it, for the log. */
+    private readonly name: string,
     private readonly commit: (entries: readonly Entry[]) => Promise<void>,
     private readonly failed: (entry: Entry, error: Error) => void,
     private readonly log: Logger,
@@ -106,7 +108,8 @@ export class IngestLane<Entry> {
       for (const { giveBack } of places) giveBack(error);
       return;
     }
-    if (!this.#held) this.log.error({ err: error.message }, 'the database is away: messages of boards wait');
+    if (!this.#held)
+      this.log.error({ lane: this.name, err: error.message }, 'the database is away: messages of boards wait');
     this.#held = true;
     this.#waiting.unshift(...places);
     await new Promise<void>((resolve) => {

@@ -62,8 +62,8 @@ export class IngestService {
   ) {
     const commit = (items: readonly Received[]) => this.#commit(items);
     const failed = (item: Received, error: Error) => this.#fail(item, error);
-    this.#states = new IngestLane(commit, failed, log);
-    this.#histories = new IngestLane(commit, failed, log);
+    this.#states = new IngestLane('states', commit, failed, log);
+    this.#histories = new IngestLane('histories', commit, failed, log);
   }
 
   /**

@@ -54,7 +54,7 @@ export class MlflowJournal {
     if (this.now().getTime() < this.#notBefore) return;
     let cursor = (await this.activity.cursor(READER)) ?? 0;
     for (;;) {
-      const { rows, newest } = await this.activity.settledAfter(cursor, BATCH, KINDS);
+      const { rows, seenTo } = await this.activity.passing(cursor, BATCH, KINDS);
       for (const row of rows) {
         if (!(await this.#deliver(row))) return;
         cursor = row.id;
@@ -62,7 +62,7 @@ export class MlflowJournal {
       }
       if (rows.length === BATCH) continue;
       // Other kinds of entries are passed over for good.
-      if (newest > cursor) await this.activity.cursorMove(READER, newest);
+      if (seenTo > cursor) await this.activity.cursorMove(READER, seenTo);
       return;
     }
   }

@@ -1,7 +1,6 @@
 import { and, asc, desc, eq, gt, inArray, lt, sql } from 'drizzle-orm';
 import type { ActivityKind } from '../../services/activity-kinds.js';
 import type { Database, Query } from './database.js';
-import { rawQuery } from './raw-query.js';
 import { activity, activityCursors } from './schema/activity.js';
 
 /** Entries that one statement removes. */
@@ -48,37 +47,17 @@ export class ActivityRepository {
       .limit(limit);
   }
 
-  /**
-   * Like `after`, for readers that must miss nothing: ids are given out before their transactions commit, and without waiting
-   * for writers under way an entry could appear below a cursor that has moved on. Holds writers up for a moment. `newest`: no
-   * entry can appear at or below it any more.
-   */
-  async settledAfter(
+  /** Like `after`; `seenTo`: the id up to which a reader of these kinds has then seen everything. */
+  async passing(
     afterId: number,
     limit: number,
     kinds: readonly ActivityKind[],
-  ): Promise<{ rows: ActivityRow[]; newest: number }> {
-    const named = sql.join(
-      kinds.map((kind) => sql`${kind}`),
-      sql`, `,
-    );
-    const [, [{ newest }], rows] = await this.#database.transaction([
-      rawQuery(this.#database, sql`lock table activity in share mode`),
-      rawQuery(this.#database, sql`select coalesce(max(id), 0) as newest from activity`),
-      rawQuery(
-        this.#database,
-        sql`select id, at, kind, subject, actor, body from activity
-          where id > ${afterId} and kind in (${named}) order by id limit ${limit}`,
-      ),
-    ]);
-    return {
-      newest: Number(newest),
-      rows: rows.map((row) => ({
-        ...(row as unknown as ActivityRow),
-        id: Number(row.id),
-        at: new Date(String(row.at)),
-      })),
-    };
+  ): Promise<{ rows: ActivityRow[]; seenTo: number }> {
+    // In this order: what is written between the two is among the rows, or above the newest.
+    const newest = await this.newestId();
+    const rows = await this.after(afterId, limit, kinds);
+    const last = rows.at(-1)?.id ?? afterId;
+    return { rows, seenTo: rows.length === limit ? last : Math.max(last, newest) };
   }
 
   /** Newest first, below `belowId`. */

@@ -18,12 +18,13 @@ import {
   type ConnectPacket,
 } from 'aedes';
 import type { Logger } from 'pino';
-import type { Authenticate, Broker, MessageHandler, PeerCertificate, Principal, PublishOptions } from '../ports.js';
+import type { Authenticate, Broker, MessageHandler, PeerCertificate, Principal, PublishOptions } from '../../ports.js';
+import { readPeer } from '../pki/peer-certificate.js';
+import type { ServerCredentials } from '../pki/server-certificate.js';
 import { RetainedMessages } from './aedes-retained.js';
 import { FairTurns } from './fair-turns.js';
 import { PacketLimit } from './packet-limit.js';
-import { readPeer } from './pki/peer-certificate.js';
-import type { ServerCredentials } from './pki/server-certificate.js';
+import { TopicEmitter } from './topic-emitter.js';
 
 /** Largest packet: a full message, its topic (at most 300 bytes by the contract) and the header. */
 const MAX_PACKET_BYTES = MAX_MESSAGE_BYTES + 1024;
@@ -33,7 +34,7 @@ const HANDSHAKES_PER_TURN = 4;
 const BAD_CREDENTIALS = 4 as AuthErrorCode;
 const UNAVAILABLE = 3 as AuthErrorCode;
 
-interface Listener {
+export interface Listener {
   host: string;
   /** 0 takes a free one. */
   port: number;
@@ -47,6 +48,8 @@ export interface AedesBrokerOptions {
   secure: Listener & { credentials: ServerCredentials; authority: string };
   authenticate: Authenticate;
   onMessage: MessageHandler;
+  /** Calls back when `connections` has changed. */
+  onConnections?: () => void;
   log: Logger;
 }
 
@@ -93,6 +96,7 @@ export class AedesBroker implements Broker {
     // after drainTimeout instead.
     const aedes = new Aedes({
       concurrency: 0,
+      mq: new TopicEmitter(),
       connectTimeout: 10_000,
       drainTimeout: 15_000,
       maxClientsIdLength: 64,
@@ -169,7 +173,7 @@ export class AedesBroker implements Broker {
   }
 
   #configure(): void {
-    const { log, authenticate, onMessage } = this.#options;
+    const { log, authenticate, onMessage, onConnections } = this.#options;
     const aedes = this.#aedes;
     aedes.preConnect = (_client, packet, done) => {
       const allowed = this.#preConnect(packet);
@@ -182,6 +186,7 @@ export class AedesBroker implements Broker {
       client.conn.once('close', () => this.#entering.delete(client));
       authenticate({ ...credentials, certificate }).then(
         (principal) => {
+          if (principal?.kind === 'operator') this.#hold(client, principal);
           if (principal === null || this.#kicked.has(client)) {
             return done(refusal('bad user name or password', BAD_CREDENTIALS), null);
           }
@@ -228,20 +233,26 @@ export class AedesBroker implements Broker {
     aedes.on('client', (client) => {
       this.#entering.delete(client);
       this.#clients.set(client.id, client);
-      const principal = this.#principals.get(client);
-      if (principal?.kind === 'operator')
-        client.conn.once(
-          'close',
-          principal.hold(() => client.close()),
-        );
+      onConnections?.();
       if (this.#kicked.has(client)) client.close();
     });
     aedes.on('clientDisconnect', (client) => {
       if (this.#clients.get(client.id) === client) this.#clients.delete(client.id);
+      onConnections?.();
     });
     aedes.on('clientError', (client, error) => log.debug({ clientId: client.id, err: error }, 'mqtt client'));
     aedes.on('connectionError', (_client, error) => log.debug({ err: error }, 'mqtt connection'));
     aedes.on('error' as 'closed', ((error: Error) => log.error({ err: error }, 'broker')) as () => void);
+  }
+
+  /** Its connection ends with its token, even one that ends before the client has its place. */
+  #hold(client: Client, operator: Principal & { kind: 'operator' }): void {
+    const release = operator.hold(() => {
+      if (this.#entering.has(client)) this.#kicked.add(client);
+      else client.close();
+    });
+    if (client.conn.destroyed) release();
+    else client.conn.once('close', release);
   }
 
   #preConnect(packet: ConnectPacket): boolean {

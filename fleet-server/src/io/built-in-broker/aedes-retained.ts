@@ -1,5 +1,6 @@
 import { Readable } from 'node:stream';
 import { FairTurns } from './fair-turns.js';
+import { TopicFilter } from './topic-filter.js';
 
 /** Answers from this size on wait for their turn: chunks, not metadata and desired states. */
 const LARGE_BYTES = 4096;
@@ -46,7 +47,7 @@ export class RetainedMessages implements RetainedStore {
   /** An empty payload takes the message away (MQTT 3.1.1, 3.3.1.3). */
   async storeRetained(packet: RetainedPacket): Promise<void> {
     if (packet.payload.length === 0) this.#packets.delete(packet.topic);
-    else this.#packets.set(packet.topic, { ...packet });
+    else this.#packets.set(packet.topic, { ...packet, payload: owned(packet.payload) });
   }
 
   createRetainedStream(filter: string): Readable {
@@ -67,24 +68,21 @@ export class RetainedMessages implements RetainedStore {
 
   /** Messages whose topic matches a filter (MQTT 3.1.1, 4.7). */
   *matching(filter: string): Generator<RetainedPacket> {
-    if (!/[+#]/.test(filter)) {
+    if (TopicFilter.isExact(filter)) {
       const packet = this.#packets.get(filter);
       if (packet !== undefined) yield packet;
       return;
     }
-    const levels = filter.split('/');
-    for (const [topic, packet] of this.#packets) if (matches(levels, topic)) yield packet;
+    const wanted = new TopicFilter(filter);
+    for (const [topic, packet] of this.#packets) if (wanted.matches(topic)) yield packet;
   }
 }
 
-function matches(filter: readonly string[], topic: string): boolean {
-  // Wildcards in the first level do not reach the broker's own topics (4.7.2).
-  if (topic.startsWith('$') && (filter[0] === '+' || filter[0] === '#')) return false;
-  const levels = topic.split('/');
-  for (const [index, wanted] of filter.entries()) {
-    if (wanted === '#') return true;
-    if (levels.length <= index) return false;
-    if (wanted !== '+' && wanted !== levels[index]) return false;
-  }
-  return levels.length === filter.length;
+/** A payload is often some hundred bytes of a block of 64 KiB that came from a socket: the block would stay in memory with it. */
+function owned(payload: Buffer | string): Buffer {
+  const bytes = typeof payload === 'string' ? Buffer.from(payload) : payload;
+  if (bytes.buffer.byteLength <= 2 * bytes.length) return bytes;
+  const copy = Buffer.allocUnsafeSlow(bytes.length);
+  bytes.copy(copy);
+  return copy;
 }
