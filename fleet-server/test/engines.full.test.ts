@@ -15,6 +15,7 @@ const ON_BOTH = [
   'device-messages.test.ts',
   'devices.test.ts',
   'fleet-flow.test.ts',
+  'fleet-size.full.test.ts',
   'garbage.full.test.ts',
   'gate-cli.full.test.ts',
   'gates.test.ts',
@@ -31,9 +32,12 @@ const ON_BOTH = [
   'registry-policy.full.test.ts',
   'registry.test.ts',
   'retention.test.ts',
+  'rollout-labels.full.test.ts',
+  'rollout-promises.full.test.ts',
   'rollouts.full.test.ts',
   'sessions.test.ts',
   'shared-trust.test.ts',
+  'stopped-alerts.full.test.ts',
   'stream.test.ts',
   'upload-refusals.full.test.ts',
   'uploads.full.test.ts',
@@ -41,16 +45,13 @@ const ON_BOTH = [
 
 /** Why the others do not run a second time. */
 const LEFT_OUT: Record<string, string> = {
-  'fleet-size.full.test.ts': 'was not run there yet; its size is that of the embedded database',
   'rollout-deadlines.test.ts': 'has no engine: the pure rules of rollouts',
-  'rollout-labels.full.test.ts': 'was not run there yet; label-contract.full.test.ts is',
-  'rollout-promises.full.test.ts': 'was not run there yet; rollouts.full.test.ts is',
   'slow-statements.test.ts': 'is about the embedded database',
-  'stopped-alerts.full.test.ts': 'was not run there yet; notifications.full.test.ts is',
   'accuracy-gate.full.test.ts': 'is about evaluation and the command line; gates.test.ts judges results on both',
   'activity-order.full.test.ts': 'runs on PostgreSQL anyway; the embedded database has one writer',
   'backup.full.test.ts':
     'restores into an embedded server; it passes with a backup taken on PostgreSQL, and takes a minute',
+  'broker-thread.test.ts': 'is about the built-in broker',
   'channels.full.test.ts': 'kills a process over and over; what it kills is the same on both, and it takes a minute',
   'database-away.full.test.ts': 'runs on PostgreSQL anyway',
   'engines.full.test.ts': 'is this one',
