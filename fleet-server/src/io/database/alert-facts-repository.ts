@@ -29,7 +29,7 @@ export interface WantedFacts {
 }
 
 /** Boards in one statement: all others wait while it runs. */
-const BOARDS_AT_ONCE = 250;
+const BOARDS_AT_ONCE = 100;
 const NOTHING = { telemetry: false, usualFps: false, drifting: false, certificates: false };
 
 /** What alert rules look at, some boards at a time. */
