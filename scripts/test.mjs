@@ -9,8 +9,9 @@ import { root, setUp } from './lib/setup.mjs';
 const HELP = `npm test -- [--full] [vitest options and filters]
 
 Installs what is missing, builds and runs the tests of all workspaces. \`npm run test:full\` (or --full) runs them and then
-the files named *.full.test.ts: a browser, clients that are not ours, real clips, emulated boards. Ends with one line
-"N passed, N failed, N skipped", after the reason of each test that was skipped or failed.
+the files named *.full.test.ts: a browser, clients that are not ours, real clips, emulated boards. What fails in those is
+tried once more. Ends with one line "N passed, N failed, N skipped", after the reason of each test that was skipped,
+passed only at the second try, or failed.
 With CI set in the environment it prints a line a minute and what fails, not every file.
 `;
 
@@ -43,6 +44,7 @@ async function runVitest(stage, args) {
       passed: 0,
       failed: [{ name: 'vitest', reason: `left no result: ${error.message}` }],
       skipped: [],
+      unsteady: [],
     };
   } finally {
     rmSync(folder, { recursive: true, force: true });
@@ -70,14 +72,17 @@ await orFail(() => setUp({ programs }));
 const runs = [await runVitest('', args)];
 if (full) runs.push(await runVitest('only', args));
 
-const total = { passed: 0, failed: [], skipped: [] };
+const total = { passed: 0, failed: [], skipped: [], unsteady: [] };
 for (const run of runs) {
   total.passed += run.passed;
   total.failed.push(...run.failed);
   total.skipped.push(...run.skipped);
+  total.unsteady.push(...run.unsteady);
 }
 process.stdout.write('\n');
 for (const { name, reason } of total.skipped) process.stdout.write(`skipped: ${name}: ${reason}\n`);
+for (const { name, reason } of total.unsteady)
+  process.stdout.write(`unsteady, passed at the second try: ${name}: ${reason}\n`);
 for (const { name, reason } of total.failed) process.stdout.write(`failed: ${name}: ${reason}\n`);
 process.stdout.write(`${total.passed} passed, ${total.failed.length} failed, ${total.skipped.length} skipped\n`);
 

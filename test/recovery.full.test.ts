@@ -27,7 +27,8 @@ describe('death without warning', () => {
         const device = await house.server.client.device(house.deviceId);
         return device.reported?.phase === 'COMMITTED' && device.reported.active?.release.digest === release.digest;
       },
-      { timeoutMs: 60_000, guard: () => house.board.process.assertRunning() },
+      // A trial that saw no frames because the machine was busy is tried again after a minute or two.
+      { timeoutMs: 180_000, guard: () => house.board.process.assertRunning() },
     );
     const base = house.board.client.base;
     const then = await modelInfo(base);
@@ -87,7 +88,7 @@ describe('death without warning', () => {
       expect([house.fp32.digest, house.int8.digest]).toContain((await modelInfo(house.board.client.base)).digest);
       await expectRunning(release);
     }
-  }, 240_000);
+  }, 600_000);
 
   it('of the server at any moment: the board goes on, and what was assigned is installed', async () => {
     for (let round = 0; round < 2; round += 1) {
@@ -118,7 +119,7 @@ describe('death without warning', () => {
       );
       await expectRunning(release);
     }
-  }, 240_000);
+  }, 600_000);
 
   it('leaves no inference child behind', () => {
     // One detects, one is the spare.

@@ -56,11 +56,12 @@ describe('moving from the embedded database to PostgreSQL', () => {
         qos: 1,
       });
     await board.end();
-    await until('the board to be gone', async () => {
-      const { presence } = (await api.call('GET', '/api/v1/devices/board-1')).body as unknown as {
+    await until('its last report to be stored, and the board to be gone', async () => {
+      const { presence, reported } = (await api.call('GET', '/api/v1/devices/board-1')).body as unknown as {
         presence: { online: boolean };
+        reported: { sequence: number } | null;
       };
-      return !presence.online;
+      return !presence.online && reported?.sequence === 50;
     });
     before = await look();
     const running = await migrate();

@@ -4,8 +4,9 @@ import { relative } from 'node:path';
 const PROGRESS_MS = 60_000;
 
 /**
- * A vitest reporter that leaves counts, the errors of each failed test and the reason of each skipped one in the file named by
- * VIGIE_TEST_RESULT. A reason is what a test gave to `context.skip(reason)`; a suite that skips as a whole names it in its title.
+ * A vitest reporter that leaves counts, the errors of each test that failed or passed only at the second try, and the reason of
+ * each skipped one in the file named by VIGIE_TEST_RESULT. A reason is what a test gave to `context.skip(reason)`; a suite that
+ * skips as a whole names it in its title.
  * With VIGIE_TEST_COMPACT it also prints, as the only reporter: a line a minute, and whatever fails as soon as it fails. A log of
  * which only a part is kept then still says what is red.
  */
@@ -54,6 +55,7 @@ export default class ResultReporter {
     let passed = 0;
     const failed = unhandledErrors.map((error) => ({ name: 'outside of any test', reason: reasonOf([error]) }));
     const skipped = [];
+    const unsteady = [];
     for (const module of modules) {
       const file = relative(process.cwd(), module.moduleId);
       // A file that could not be loaded, or a hook that failed, holds no test that could say so.
@@ -64,13 +66,16 @@ export default class ResultReporter {
       }
       for (const test of module.children.allTests()) {
         const result = test.result();
-        if (result.state === 'passed') passed += 1;
-        else if (result.state === 'failed')
+        if (result.state === 'passed') {
+          passed += 1;
+          if (test.diagnostic()?.flaky === true)
+            unsteady.push({ name: `${file} > ${test.fullName}`, reason: reasonOf(result.errors ?? []) });
+        } else if (result.state === 'failed')
           failed.push({ name: `${file} > ${test.fullName}`, reason: reasonOf(result.errors) });
         else skipped.push({ name: `${file} > ${test.fullName}`, reason: result.note ?? 'see its title' });
       }
     }
-    writeFileSync(process.env.VIGIE_TEST_RESULT, JSON.stringify({ passed, failed, skipped }));
+    writeFileSync(process.env.VIGIE_TEST_RESULT, JSON.stringify({ passed, failed, skipped, unsteady }));
   }
 }
 
