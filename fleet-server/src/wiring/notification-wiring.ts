@@ -35,7 +35,16 @@ export async function wireNotifications(core: Core): Promise<Feature> {
   const box = await SecretKeyFile.open(join(config.data.directory, 'notification-key'));
   const channels = new ChannelService(rows, box, now);
   const alerting = new AlertingService({
-    ...{ database, activity, alerts, channels: rows, deliveries, facts: new AlertFactsRepository(database), now, log },
+    ...{
+      database,
+      activity,
+      alerts,
+      channels: rows,
+      deliveries,
+      facts: new AlertFactsRepository(database.background()),
+      now,
+      log,
+    },
     ...{ trust: () => trustFacts(core), retentionDays: notifications.retentionDays },
   });
   const senders = await openSenders(core);

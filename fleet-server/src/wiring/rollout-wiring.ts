@@ -27,10 +27,11 @@ export function wireRollouts(core: Core, certificates: () => Promise<Certificate
     const certificate = (await certificates()).find((one) => one.digest === digest);
     return certificate?.grants.map(({ hardwareClass }) => hardwareClass) ?? [];
   };
+  const quiet = database.background();
   const advance = new RolloutAdvance(
-    repository,
-    writer,
-    new RolloutFigures(database),
+    new RolloutRepository(quiet),
+    new RolloutWriter(quiet, activity),
+    new RolloutFigures(quiet),
     publication,
     certified,
     new RolloutLabels(releases, labels),

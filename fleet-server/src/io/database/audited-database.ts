@@ -36,6 +36,11 @@ export class AuditedDatabase implements Database {
     return (await this.#with(deed, statements)) as Record<string, unknown>[][];
   }
 
+  /** No request is behind what runs there. */
+  background(): Database {
+    return this.#inner.background();
+  }
+
   close(): Promise<void> {
     return this.#inner.close();
   }

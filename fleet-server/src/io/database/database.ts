@@ -16,6 +16,11 @@ export interface Database {
   readonly drizzle: PgRemoteDatabase;
   /** Runs queries in one transaction: all or none. Returns the rows of each by column name. Throws DatabaseError. */
   transaction(queries: readonly Query[]): Promise<Record<string, unknown>[][]>;
+  /**
+   * The same database for work that nobody waits for: an engine that does one statement at a time takes what people ask before
+   * it. It must not be closed.
+   */
+  background(): Database;
   close(): Promise<void>;
 }
 

@@ -3,8 +3,8 @@ import { Worker } from 'node:worker_threads';
 import { drizzle, type PgRemoteDatabase } from 'drizzle-orm/pg-proxy';
 import { migrate } from 'drizzle-orm/pg-proxy/migrator';
 import { DatabaseError } from '../../database-error.js';
-import type { Engine, MarkedStatement, Performed, Query, Statement } from './database.js';
-import type { DatabaseReply, SlowStatement, UnsentRequest } from './pglite-messages.js';
+import type { Database, Engine, MarkedStatement, Performed, Query, Statement } from './database.js';
+import type { DatabaseReply, Rank, SlowStatement, UnsentRequest } from './pglite-messages.js';
 
 /** Who hears of statements that take longer than `ms`: while one runs, all others wait. */
 export interface SlowStatements {
@@ -63,11 +63,20 @@ export class PgliteDatabase implements Engine {
 
   /** Runs queries in one transaction: all or none. Returns the rows of each by column name. */
   async transaction(queries: readonly Query[]): Promise<Record<string, unknown>[][]> {
-    const statements = queries.map((query): Statement => {
-      const { sql, params } = query.toSQL();
-      return { sql, params, rows: 'object' };
-    });
-    return (await this.#call({ operation: 'transaction', statements })) as Record<string, unknown>[][];
+    return this.#transaction(queries, 'foreground');
+  }
+
+  background(): Database {
+    return {
+      engine: this.engine,
+      drizzle: drizzle(async (sql, params, method) => {
+        const statement: Statement = { sql, params, rows: method === 'all' ? 'array' : 'object' };
+        return { rows: (await this.#call({ operation: 'query', statement }, 'background')) as unknown[] };
+      }),
+      transaction: (queries) => this.#transaction(queries, 'background'),
+      background: () => this.background(),
+      close: async () => undefined,
+    };
   }
 
   async query(statement: Statement): Promise<unknown[]> {
@@ -81,7 +90,7 @@ export class PgliteDatabase implements Engine {
   async close(): Promise<void> {
     if (this.#closing) return;
     this.#closing = true;
-    if (this.#failure === null) await this.#call({ operation: 'close' });
+    if (this.#failure === null) await this.#call({ operation: 'close' }, 'last');
     await this.#worker.terminate();
   }
 
@@ -92,13 +101,21 @@ export class PgliteDatabase implements Engine {
     });
   }
 
-  #call(request: UnsentRequest): Promise<unknown> {
+  async #transaction(queries: readonly Query[], rank: Rank): Promise<Record<string, unknown>[][]> {
+    const statements = queries.map((query): Statement => {
+      const { sql, params } = query.toSQL();
+      return { sql, params, rows: 'object' };
+    });
+    return (await this.#call({ operation: 'transaction', statements }, rank)) as Record<string, unknown>[][];
+  }
+
+  #call(request: UnsentRequest, rank: Rank = 'foreground'): Promise<unknown> {
     if (this.#failure !== null) return Promise.reject(this.#failure);
     this.#lastId += 1;
     const id = this.#lastId;
     return new Promise((resolve, reject) => {
       this.#waiting.set(id, { resolve, reject });
-      this.#worker.postMessage({ ...request, id });
+      this.#worker.postMessage({ ...request, id, rank });
     });
   }
 

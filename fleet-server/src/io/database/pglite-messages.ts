@@ -1,13 +1,17 @@
 import type { MarkedStatement, Statement } from './database.js';
 
 /** What travels between the server's thread and the database's. */
-export type DatabaseRequest =
-  | { id: number; operation: 'query'; statement: Statement }
-  | { id: number; operation: 'transaction'; statements: Statement[] }
-  | { id: number; operation: 'perform'; statements: readonly MarkedStatement[]; last: Statement }
-  | { id: number; operation: 'close' };
+export type DatabaseRequest = { id: number; rank: Rank } & (
+  | { operation: 'query'; statement: Statement }
+  | { operation: 'transaction'; statements: Statement[] }
+  | { operation: 'perform'; statements: readonly MarkedStatement[]; last: Statement }
+  | { operation: 'close' }
+);
 
-type WithoutId<T> = T extends unknown ? Omit<T, 'id'> : never;
+/** Who waits: a person or a board, nobody, or the end of the server. */
+export type Rank = 'foreground' | 'background' | 'last';
+
+type WithoutId<T> = T extends unknown ? Omit<T, 'id' | 'rank'> : never;
 export type UnsentRequest = WithoutId<DatabaseRequest>;
 
 /** Statements that took longer than the limit: `ms` on the thread itself, without the wait for the ones before. */

@@ -1,11 +1,12 @@
-import { parentPort, workerData } from 'node:worker_threads';
+import { parentPort, receiveMessageOnPort, workerData } from 'node:worker_threads';
 import { PGlite, types } from '@electric-sql/pglite';
 import type { Performed, Statement } from './database.js';
 import type { DatabaseReply, DatabaseRequest } from './pglite-messages.js';
+import { StatementLine } from './statement-line.js';
 
 /**
  * PGlite on a thread of its own: a query is WASM on one thread, and in the server's it would hold the broker.
- * Requests are answered one after the other.
+ * Requests are answered one after the other, those in the background when no others wait.
  */
 if (parentPort === null) throw new Error('pglite-worker runs as a worker thread');
 const port = parentPort;
@@ -62,20 +63,32 @@ async function answer(request: DatabaseRequest): Promise<unknown> {
   }
 }
 
+async function serve(request: DatabaseRequest): Promise<void> {
+  const { id } = request;
+  try {
+    port.postMessage({ id, ok: true, result: await answer(request) } satisfies DatabaseReply);
+  } catch (error) {
+    const { message, code } = error as Error & { code?: string };
+    port.postMessage({ id, ok: false, message, sqlState: code ?? null } satisfies DatabaseReply);
+  }
+}
+
+const line = new StatementLine<DatabaseRequest>();
+let serving = false;
+
 /** One request after the other, so that the time of a statement is its own. */
-let before: Promise<unknown> = Promise.resolve();
-port.on('message', (request: DatabaseRequest) => {
-  const mine = before.then(() => answer(request));
-  before = mine.catch(() => undefined);
-  mine.then(
-    (result) => port.postMessage({ id: request.id, ok: true, result } satisfies DatabaseReply),
-    (error: Error & { code?: string }) =>
-      port.postMessage({
-        id: request.id,
-        ok: false,
-        message: error.message,
-        sqlState: error.code ?? null,
-      } satisfies DatabaseReply),
-  );
+port.on('message', async (first: DatabaseRequest) => {
+  line.add(first);
+  if (serving) return;
+  serving = true;
+  for (;;) {
+    // What came while a statement held this thread: it may go before what waits here.
+    for (let next = receiveMessageOnPort(port); next !== undefined; next = receiveMessageOnPort(port))
+      line.add(next.message as DatabaseRequest);
+    const request = line.take();
+    if (request === undefined) break;
+    await serve(request);
+  }
+  serving = false;
 });
 port.postMessage({ id: 0, ok: true, result: null } satisfies DatabaseReply);

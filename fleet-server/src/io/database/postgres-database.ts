@@ -141,6 +141,7 @@ export class PostgresDatabase implements Engine {
         }
         return results;
       },
+      background: () => inside,
       close: async () => undefined,
     };
     try {
@@ -154,6 +155,11 @@ export class PostgresDatabase implements Engine {
       // An open transaction ends with its connection.
       client.release(true);
     }
+  }
+
+  /** Its connections do not wait for each other. */
+  background(): this {
+    return this;
   }
 
   async close(): Promise<void> {
