@@ -129,6 +129,9 @@ export const devices = pgTable(
     index('devices_by_release').on(table.desiredReleaseId),
     // The few that operators look for. None on what births and wills change: a fleet that comes back would write them all.
     index('devices_out_of_sync').on(table.id).where(sql`not ${table.inSync}`),
+    // What `prefix` asks for, whatever the case.
+    index('devices_by_id_prefix').on(sql`lower(${table.id}) text_pattern_ops`),
+    index('devices_by_name_prefix').on(sql`lower(${table.name}) text_pattern_ops`),
     index('devices_failing').on(table.errorCode, table.id).where(sql`${table.errorCode} is not null`),
   ],
 );

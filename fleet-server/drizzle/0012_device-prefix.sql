@@ -1,0 +1,2 @@
+CREATE INDEX "devices_by_id_prefix" ON "devices" USING btree (lower("id") text_pattern_ops);--> statement-breakpoint
+CREATE INDEX "devices_by_name_prefix" ON "devices" USING btree (lower("name") text_pattern_ops);
