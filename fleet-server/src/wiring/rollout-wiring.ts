@@ -27,11 +27,10 @@ export function wireRollouts(core: Core, certificates: () => Promise<Certificate
     const certificate = (await certificates()).find((one) => one.digest === digest);
     return certificate?.grants.map(({ hardwareClass }) => hardwareClass) ?? [];
   };
-  const quiet = database.background();
   const advance = new RolloutAdvance(
-    new RolloutRepository(quiet),
-    new RolloutWriter(quiet, activity),
-    new RolloutFigures(quiet),
+    repository,
+    writer,
+    new RolloutFigures(database),
     publication,
     certified,
     new RolloutLabels(releases, labels),
