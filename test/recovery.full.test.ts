@@ -60,7 +60,7 @@ describe('death without warning', () => {
       },
       { timeoutMs: 20_000, guard: () => agent.assertRunning() },
     );
-    console.log(`inference child killed: five frames later after ${Math.round(performance.now() - killedAt)} ms`);
+    console.info(`inference child killed: five frames later after ${Math.round(performance.now() - killedAt)} ms`);
     expect(after.detector.restarts).toBe((before?.detector.restarts ?? 0) + 1);
     expect(after.detector.digest).toBe(before?.detector.digest);
     for (const child of children) expect(inferenceChildren(agent.pid)).not.toContain(child);

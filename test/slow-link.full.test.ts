@@ -132,8 +132,9 @@ describe.skipIf(obstacle !== null)('an update over 256 kbit/s that stalls and is
       expect(report.phase).toBe('COMMITTED');
       expect(report.delivery?.transport).toBe(transport);
       expect(after.cuts - before.cuts).toBeGreaterThan(2);
-      // What we are to answer for are the bytes that TCP was given; HTTPS has handshakes, the heads of answers and what was on
-      // its way at a cut on top (docs/delivery.md). TCP's own headers, 5 % here, grow with the small segments of a busy machine.
+      // The promise of 1.1 is about MQTT; HTTPS has handshakes, the heads of answers and what was on its way at a cut on top
+      // (docs/delivery.md). It is held for what TCP was given. On the wire TCP's own headers come on top, 5 % on an idle machine
+      // (1.08 to 1.09 in all); a busy one sends smaller segments: 1.103 was seen, so that bound is wider here.
       expect(payload / missing).toBeLessThanOrEqual(transport === 'mqtt' ? 1.1 : 1.3);
       expect(received / missing).toBeLessThanOrEqual(1.15);
       expect((received + sent) / missing).toBeLessThanOrEqual(1.25);

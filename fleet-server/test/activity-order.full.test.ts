@@ -115,6 +115,24 @@ describe('readers that go on behind the newest id', () => {
     expect(seen.every(({ id }, index) => index === 0 || id > seen[index - 1].id)).toBe(true);
   });
 
+  it('pass over entries of other kinds for good, and never over one that they have not seen', async () => {
+    const from = await activity.newestId();
+    const client = await connect();
+    const idOf = async (kind: string) =>
+      Number((await client.query(insertion(kind).replace('device.changed', kind))).rows[0].id);
+    const [first, second] = [await idOf('device.changed'), await idOf('device.changed')];
+    const other = await idOf('release.uploaded');
+    const passing = async (after: number, limit: number) => {
+      const { rows, seenTo } = await activity.passing(after, limit, ['device.changed']);
+      return [rows.map(({ id }) => id), seenTo];
+    };
+    expect(await passing(from, 10)).toEqual([[first, second], other]);
+    // A full page may have more of the same behind it.
+    expect(await passing(from, 2)).toEqual([[first, second], second]);
+    expect(await passing(second, 10)).toEqual([[], other]);
+    expect(await passing(other, 10)).toEqual([[], other]);
+  });
+
   it('would miss some without the trigger: the test can tell', async () => {
     const from = await activity.newestId();
     await (await connect()).query('alter table activity disable trigger activity_in_order');

@@ -98,13 +98,13 @@ describe('the broker on its thread', () => {
     for (let index = 0; index < count; index += 1) {
       client.publish(deviceTopic('board-1', 'telemetry'), `${index} ${'x'.repeat(index)}`, { qos: 0 });
     }
-    await until('it happens', () => taken.length === count);
+    await until('all messages', () => taken.length === count);
     expect(taken).toEqual(
       Array.from({ length: count }, (_, index) => `board-1 telemetry ${index} ${'x'.repeat(index)}`),
     );
-    await until('it happens', () => created.connections === 1);
+    await until('the board to be counted', () => created.connections === 1);
     client.end();
-    await until('it happens', () => created.connections === 0);
+    await until('the board to be gone', () => created.connections === 0);
   });
 
   it('gives a board what was published before it came, after it, and cuts it when told', async () => {
@@ -119,7 +119,7 @@ describe('the broker on its thread', () => {
       created.publish(deviceTopic('board-2', 'acks'), Buffer.from(String(index)), { qos: 1, retain: false });
     }
     created.publish(deviceTopic('board-3', 'acks'), Buffer.from('not mine'), { qos: 1, retain: false });
-    await until('it happens', () => heard.length === 51);
+    await until('what was published', () => heard.length === 51);
     expect(heard).toEqual(['desired kept', ...Array.from({ length: 50 }, (_, index) => `acks ${index}`)]);
     const closed = event(client, 'close');
     created.disconnect('board-2');
@@ -148,11 +148,11 @@ describe('the broker on its thread', () => {
     const closed = event(first, 'close');
     ends[0]();
     await closed;
-    await until('it happens', () => released === 1);
+    await until('the first connection to be given back', () => released === 1);
     endAtOnce = true;
     const second = operator(plain);
     await event(second, 'close');
-    await until('it happens', () => released === 2);
+    await until('the second connection to be given back', () => released === 2);
     expect(ends).toHaveLength(2);
   });
 
@@ -171,9 +171,9 @@ describe('the broker on its thread', () => {
       client.on('error', (error) => codes.push((error as { code?: unknown }).code));
       await event(client, 'close');
     }
-    await until('it happens', () => codes.length === 2);
+    await until('both refusals', () => codes.length === 2);
     expect(codes.toSorted()).toEqual([3, 4]);
-    await until('it happens', () =>
+    await until('the line in the log', () =>
       lines.some((line) => line.includes('a login could not be checked') && line.includes('no database')),
     );
   });
@@ -195,7 +195,7 @@ describe('the broker on its thread', () => {
     });
     const { worker } = created as unknown as { worker: { terminate(): Promise<number> } };
     await worker.terminate();
-    await until('it happens', () => lost !== null);
+    await until('the word of its death', () => lost !== null);
     expect(String(lost)).toContain("the broker's thread ended");
     // What comes now is dropped, not thrown.
     created.publish('vigie/v1/x', Buffer.from('late'), { qos: 0, retain: false });

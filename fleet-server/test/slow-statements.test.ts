@@ -23,3 +23,23 @@ it('tells of statements that take long, and of no other that waits behind them',
     await database.close();
   }
 });
+
+it('takes what people ask before background work that waits already', async () => {
+  const lost = (error: Error) => {
+    throw error;
+  };
+  const database = await PgliteDatabase.open(`${await temporaryFolder()}/database`, lost);
+  try {
+    const ended: string[] = [];
+    const ask = (of: { drizzle: typeof database.drizzle }, name: string) =>
+      of.drizzle.execute(sql`select pg_sleep(0.01)`).then(() => ended.push(name));
+    const behind = database.background();
+    const duties = Array.from({ length: 5 }, (_, index) => ask(behind, `duty ${index}`));
+    await Promise.all([...duties, ask(database, 'page')]);
+    // One was under way, perhaps.
+    expect(ended.indexOf('page')).toBeLessThanOrEqual(1);
+    expect(ended.filter((name) => name !== 'page')).toEqual(['duty 0', 'duty 1', 'duty 2', 'duty 3', 'duty 4']);
+  } finally {
+    await database.close();
+  }
+});

@@ -40,8 +40,8 @@ export function wireDevices(core: Core): DeviceFeature {
   const configurations = new ConfigurationService(wanted, devices, groups, publishDesired, now);
   const events = new EventRepository(database);
   const telemetry = new TelemetryRepository(database);
-  const drift = new DriftRepository(database.background());
-  const driftWatch = new DriftWatch(drift, core.activity, config.drift, now);
+  const drift = new DriftRepository(database);
+  const driftWatch = new DriftWatch(new DriftRepository(database.background()), core.activity, config.drift, now);
   const histories = new PictureRepository(database.background());
   const retention = new HistoryRetention(histories, telemetry, sent, pictures, config.retention, now);
   const selectionChanged = () => core.wake(CONFIGURATIONS);

@@ -34,17 +34,9 @@ export async function wireNotifications(core: Core): Promise<Feature> {
   const deliveries = new DeliveryRepository(database);
   const box = await SecretKeyFile.open(join(config.data.directory, 'notification-key'));
   const channels = new ChannelService(rows, box, now);
+  const facts = new AlertFactsRepository(database.background());
   const alerting = new AlertingService({
-    ...{
-      database,
-      activity,
-      alerts,
-      channels: rows,
-      deliveries,
-      facts: new AlertFactsRepository(database.background()),
-      now,
-      log,
-    },
+    ...{ database, activity, alerts, channels: rows, deliveries, facts, now, log },
     ...{ trust: () => trustFacts(core), retentionDays: notifications.retentionDays },
   });
   const senders = await openSenders(core);

@@ -34,7 +34,7 @@ const HANDSHAKES_PER_TURN = 4;
 const BAD_CREDENTIALS = 4 as AuthErrorCode;
 const UNAVAILABLE = 3 as AuthErrorCode;
 
-export interface Listener {
+export interface ListenAddress {
   host: string;
   /** 0 takes a free one. */
   port: number;
@@ -43,9 +43,9 @@ export interface Listener {
 
 export interface AedesBrokerOptions {
   /** For operators, on loopback. */
-  plain: Listener;
+  plain: ListenAddress;
   /** For boards: mutual TLS. `authority` is the PEM of the one whose certificates count. */
-  secure: Listener & { credentials: ServerCredentials; authority: string };
+  secure: ListenAddress & { credentials: ServerCredentials; authority: string };
   authenticate: Authenticate;
   onMessage: MessageHandler;
   /** Calls back when `connections` has changed. */
@@ -267,7 +267,7 @@ function refusal(message: string, returnCode: AuthErrorCode): AuthenticateError 
   return Object.assign(new Error(message), { returnCode });
 }
 
-async function listenOn(server: Server, { host, port }: Listener): Promise<number> {
+async function listenOn(server: Server, { host, port }: ListenAddress): Promise<number> {
   await new Promise<void>((resolve, reject) => {
     server.once('error', reject);
     server.listen(port, host, () => {

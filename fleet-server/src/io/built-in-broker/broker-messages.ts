@@ -1,12 +1,12 @@
 import type { PeerCertificate } from '../../ports.js';
 import type { ServerCredentials } from '../pki/server-certificate.js';
-import type { Listener } from './aedes-broker.js';
+import type { ListenAddress } from './aedes-broker.js';
 
 /** What the server's thread and the broker's say to each other. */
 
 export interface BrokerData {
-  plain: Listener;
-  secure: Listener & { credentials: ServerCredentials; authority: string };
+  plain: ListenAddress;
+  secure: ListenAddress & { credentials: ServerCredentials; authority: string };
   logLevel: string;
 }
 

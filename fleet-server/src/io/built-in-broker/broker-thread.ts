@@ -1,20 +1,12 @@
 import { Worker } from 'node:worker_threads';
 import type { Logger } from 'pino';
-import type { Authenticate, Broker, MessageHandler, PublishOptions } from '../../ports.js';
+import type { Broker, PublishOptions } from '../../ports.js';
 import type { ServerCredentials } from '../pki/server-certificate.js';
-import type { Listener } from './aedes-broker.js';
+import type { AedesBrokerOptions } from './aedes-broker.js';
 import type { BrokerData, FromBroker, Judgement, PublishHead, TakenHead, ToBroker } from './broker-messages.js';
 import { Packing, unpacked } from './packing.js';
 
-/** Young objects of the thread, MiB: messages die young, and copying them while they live costs a tenth of its time. */
-const YOUNG_MB = 64;
-
-export interface BrokerThreadOptions {
-  plain: Listener;
-  secure: Listener & { credentials: ServerCredentials; authority: string };
-  authenticate: Authenticate;
-  onMessage: MessageHandler;
-  log: Logger;
+export interface BrokerThreadOptions extends Omit<AedesBrokerOptions, 'onConnections'> {
   /** The thread died: the process cannot go on. */
   onLost: (error: Error) => void;
 }
@@ -53,7 +45,6 @@ export class BrokerThread implements Broker {
     const { plain, secure, log } = options;
     const worker = new Worker(new URL('./broker-worker.js', import.meta.url), {
       workerData: { plain, secure, logLevel: log.level } satisfies BrokerData,
-      resourceLimits: { maxYoungGenerationSizeMb: YOUNG_MB },
     });
     const thread = new BrokerThread(worker, options);
     await thread.#answer();

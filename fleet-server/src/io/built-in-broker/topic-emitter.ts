@@ -2,7 +2,7 @@ import { TopicFilter } from './topic-filter.js';
 
 type Done = (error?: Error | null) => void;
 /** A subscriber; calls back when it took the message. */
-export type Listener<Message> = (message: Message, done: Done) => void;
+type Listener<Message> = (message: Message, done: Done) => void;
 
 interface Wildcard<Message> {
   filter: string;
@@ -19,8 +19,6 @@ export class TopicEmitter<Message extends { topic: string }> {
   readonly #exact = new Map<string, Listener<Message>[]>();
   #wildcards: readonly Wildcard<Message>[] = [];
   #closed = false;
-  /** mqemitter's count of messages in delivery; aedes' types ask for it. */
-  current = 0;
 
   on(filter: string, listener: Listener<Message>, done?: () => void): this {
     if (TopicFilter.isExact(filter)) {
@@ -53,13 +51,10 @@ export class TopicEmitter<Message extends { topic: string }> {
     }
     let left = listeners.length;
     let failed: Error | null = null;
-    this.current += 1;
     const taken: Done = (error) => {
       failed ??= error ?? null;
       left -= 1;
-      if (left > 0) return;
-      this.current -= 1;
-      done(failed);
+      if (left === 0) done(failed);
     };
     for (const listener of listeners) listener(message, taken);
   }

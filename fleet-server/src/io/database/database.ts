@@ -18,7 +18,7 @@ export interface Database {
   transaction(queries: readonly Query[]): Promise<Record<string, unknown>[][]>;
   /**
    * The same database for work that nobody waits for: an engine that does one statement at a time takes what people ask before
-   * it. It must not be closed.
+   * it. Its `close` does nothing.
    */
   background(): Database;
   close(): Promise<void>;

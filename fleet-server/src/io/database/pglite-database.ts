@@ -28,9 +28,7 @@ export class PgliteDatabase implements Engine {
     private readonly slow?: SlowStatements,
   ) {
     this.#worker = worker;
-    this.drizzle = drizzle(async (sql, params, method) => {
-      return { rows: await this.query({ sql, params, rows: method === 'all' ? 'array' : 'object' }) };
-    });
+    this.drizzle = this.#drizzle('foreground');
     worker.on('message', (reply: DatabaseReply) => this.#settle(reply));
     const lost = (error: Error) => {
       this.#failure ??= error;
@@ -69,10 +67,7 @@ export class PgliteDatabase implements Engine {
   background(): Database {
     return {
       engine: this.engine,
-      drizzle: drizzle(async (sql, params, method) => {
-        const statement: Statement = { sql, params, rows: method === 'all' ? 'array' : 'object' };
-        return { rows: (await this.#call({ operation: 'query', statement }, 'background')) as unknown[] };
-      }),
+      drizzle: this.#drizzle('background'),
       transaction: (queries) => this.#transaction(queries, 'background'),
       background: () => this.background(),
       close: async () => undefined,
@@ -98,6 +93,13 @@ export class PgliteDatabase implements Engine {
     await this.#call({
       operation: 'transaction',
       statements: queries.map((sql) => ({ sql, params: [], rows: 'object' })),
+    });
+  }
+
+  #drizzle(rank: Rank): PgRemoteDatabase {
+    return drizzle(async (sql, params, method) => {
+      const statement: Statement = { sql, params, rows: method === 'all' ? 'array' : 'object' };
+      return { rows: (await this.#call({ operation: 'query', statement }, rank)) as unknown[] };
     });
   }
 
