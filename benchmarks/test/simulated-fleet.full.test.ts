@@ -10,6 +10,8 @@ let server: Awaited<ReturnType<typeof start>>;
 let api: FleetClient;
 let directory: string;
 const releases: FleetRelease[] = [];
+/** Far apart, so that on a busy machine too there are moments at which all are acknowledged. */
+const EVENT_MS = 500;
 
 beforeAll(async () => {
   const made = await dataFolder();
@@ -63,7 +65,7 @@ it('verifies and installs what it is assigned, as the server sees it', async () 
 it('goes back to the old model when a trial fails, says why, and loses no event', async () => {
   const faults = { releases: { [releases[1].digest]: { share: 1, code: 'TRIAL_TOO_SLOW' } }, duplicates: 1 };
   const model = { release: releases[0], precision: 'fp32' };
-  const fleet = await newFleet('bad', 2, { faults, model, timing: { ...QUICK_TIMING, eventMs: 100 } });
+  const fleet = await newFleet('bad', 2, { faults, model, timing: { ...QUICK_TIMING, eventMs: EVENT_MS } });
   try {
     const [id] = fleet.boards.map((board) => board.deviceId);
     await api.assign(id, releases[1].name, releases[1].version);

@@ -123,7 +123,9 @@ export async function startServer({ config, log, now = systemNow, onFatal }: Ser
       tufRoot: () => tuf.rootText(),
     };
     const revocations = new RevocationService(certificates, () => broker, pki.writeRevocationList, log, now);
-    const access = new AccessService(tokens, devices, certificates, revocations, now);
+    // Boards log in by the thousand; operators do not wait behind them.
+    const fleet = database.ranked('fleet');
+    const access = new AccessService(tokens, devices, new CertificateRepository(fleet), revocations, now);
     const { approval } = config.enrollment;
     const { issuer } = pki;
     const enrollment = new EnrollmentService(
@@ -136,7 +138,7 @@ export async function startServer({ config, log, now = systemNow, onFatal }: Ser
       now,
       approval,
     );
-    const ingest = new IngestService(received, pictures, () => broker, log, now);
+    const ingest = new IngestService(new IngestRepository(fleet), pictures, () => broker, log, now);
     const presence = new PresenceCheck(
       () => devices.markAllOffline(),
       (heard, before) => devices.markOfflineExcept(heard, before),

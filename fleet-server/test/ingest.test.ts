@@ -112,6 +112,29 @@ describe('telemetry', () => {
   });
 });
 
+it('adds telemetry that comes together as it adds telemetry that comes one by one', async () => {
+  await enrol('t-3', 't-4');
+  const boot = newBoot();
+  const [together, apart] = [service(), service()];
+  const messages = [3, 1, 2].map((step) =>
+    window(boot, step, {
+      ...{ fps: 7 * step, cpu: step / 8, memoryBytes: 100 * step, drops: { busy: step }, inferenceRestarts: step },
+      ...{ temperatureC: step === 2 ? null : 40 + step, diskFreeBytes: step === 1 ? undefined : 100 * step },
+      ...{ latencyMs: step === 3 ? {} : { total: { p50: step, p95: 2 * step, p99: 3 * step } }, throttled: step === 1 },
+      scoreHistogram: Array.from({ length: 10 }, (_, bin) => bin * step),
+    }),
+  );
+  const say = (one: IngestService, device: string, message: Telemetry) =>
+    one.handle(device, deviceTopic(device, 'telemetry'), encodeMessage('telemetry', message));
+  await Promise.all(messages.map((message) => say(together, 't-3', message)));
+  for (const message of messages) await say(apart, 't-4', message);
+  const [a, b] = await rowsOf(
+    sql`select * from telemetry_minutes where device_id in ('t-3', 't-4') order by device_id`,
+  );
+  expect(a).toMatchObject({ messages: 3, throttled: 1, temperature_count: 2, p95_max: 4, disk_free_min: 200 });
+  expect({ ...a, device_id: '' }).toEqual({ ...b, device_id: '' });
+});
+
 describe('reports', () => {
   const say = (one: IngestService, device: string, message: Reported) =>
     one.handle(device, deviceTopic(device, 'reported'), encodeMessage('reported', message));

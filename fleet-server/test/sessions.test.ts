@@ -260,6 +260,8 @@ describe('users and tokens', () => {
     }
     const listed = await admin.call('GET', '/api/v1/tokens');
     expect(JSON.stringify(listed.body)).not.toContain(made.viewer.token!.slice(5));
+    // A token that was used a moment ago ends no later than any other.
+    expect((await made.viewer.call('GET', '/api/v1/devices')).status).toBe(200);
     expect((await admin.call('DELETE', `/api/v1/tokens/${ids.viewer}`)).status).toBe(200);
     expect((await made.viewer.call('GET', '/api/v1/devices')).status).toBe(401);
     clockMs += 24 * 60 * MINUTE;

@@ -24,7 +24,7 @@ it('tells of statements that take long, and of no other that waits behind them',
   }
 });
 
-it('takes what people ask before background work that waits already', async () => {
+it('takes what people ask before other work that waits already', async () => {
   const lost = (error: Error) => {
     throw error;
   };
@@ -33,12 +33,16 @@ it('takes what people ask before background work that waits already', async () =
     const ended: string[] = [];
     const ask = (of: { drizzle: typeof database.drizzle }, name: string) =>
       of.drizzle.execute(sql`select pg_sleep(0.01)`).then(() => ended.push(name));
-    const behind = database.background();
-    const duties = Array.from({ length: 5 }, (_, index) => ask(behind, `duty ${index}`));
-    await Promise.all([...duties, ask(database, 'page')]);
+    const [background, fleet] = [database.ranked('background'), database.ranked('fleet')];
+    const duties = Array.from({ length: 5 }, (_, index) => ask(background, `duty ${index}`));
+    const messages = Array.from({ length: 5 }, (_, index) => ask(fleet, `message ${index}`));
+    await Promise.all([...duties, ...messages, ask(database, 'page')]);
     // One was under way, perhaps.
     expect(ended.indexOf('page')).toBeLessThanOrEqual(1);
-    expect(ended.filter((name) => name !== 'page')).toEqual(['duty 0', 'duty 1', 'duty 2', 'duty 3', 'duty 4']);
+    const of = (kind: string) => ended.filter((name) => name.startsWith(kind));
+    expect(of('duty')).toEqual(['duty 0', 'duty 1', 'duty 2', 'duty 3', 'duty 4']);
+    expect(of('message')).toEqual(['message 0', 'message 1', 'message 2', 'message 3', 'message 4']);
+    expect(ended.indexOf('message 4')).toBeLessThan(ended.indexOf('duty 4'));
   } finally {
     await database.close();
   }

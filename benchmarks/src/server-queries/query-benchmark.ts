@@ -21,6 +21,8 @@ import { dutyTimes, logLength, slowStatements } from './server-figures.js';
 const FIRST_PACKAGE = inRepository('models/zoo/person-detector-fp32');
 const SECOND_PACKAGE = inRepository('models/zoo/person-detector-int8');
 const TELEMETRY_SECONDS = 10;
+/** Between two lines of progress within a phase, ms. */
+const TELL_EVERY_MS = 10_000;
 /** Statements that are named in the progress of a phase. */
 const NAMED = 12;
 
@@ -219,7 +221,12 @@ mqtts: {publicUrl: "mqtts://localhost:8883"}\n`,
     const samples = new Map<string, number[]>(Object.keys(questions).map((key) => [key, []]));
     const goesOn = (round: number) =>
       over === undefined ? round < rounds || performance.now() - began < phaseSeconds * 1000 : !over();
+    let toldAt = began;
     for (let round = 0; goesOn(round); round += 1) {
+      if (performance.now() - toldAt > TELL_EVERY_MS) {
+        toldAt = performance.now();
+        onProgress(`${name}: every question was asked ${round} times${over === undefined ? ` of ${rounds}` : ''}`);
+      }
       for (const [key, path] of Object.entries(questions)) {
         const asked = performance.now();
         await client.get(path());

@@ -2,7 +2,7 @@ import { type Static, Type } from '@sinclair/typebox';
 import { DELIVERY, DeviceId, deviceTopic, INSTALL_PHASES } from '@vigie/protocol';
 import type { FastifyInstance } from 'fastify';
 import { viewDevice } from '../devices/device-view.js';
-import { GroupName, Tag } from '../devices/selector.js';
+import { GroupName, type Groups, Tag } from '../devices/selector.js';
 import type { DeviceAdministration } from '../io/database/device-administration.js';
 import type { DeviceFilter } from '../io/database/device-filter.js';
 import type { DeviceRepository } from '../io/database/device-repository.js';
@@ -40,6 +40,7 @@ const Filter = {
 const ListQuery = Type.Object({ ...pageParameters(), ...Filter }, Strict);
 const CountQuery = Type.Object(Filter, Strict);
 const PAGING = new Paging('devices', DeviceId);
+const NO_GROUPS: Groups = new Map();
 
 const Changes = Type.Object(
   {
@@ -78,10 +79,12 @@ export function deviceRoutes(app: FastifyInstance, services: DeviceRouteServices
   const { devices, administration, groups, received, pictures, revocations, broker, now } = services;
   const unknown = (id: string) => new Problem('DEVICE_UNKNOWN', `no device ${id} is enrolled`);
   const shown = async (id: string) => {
-    const record = await devices.find(id);
+    const [record, newest] = await Promise.all([devices.find(id), devices.newestTelemetry(id)]);
     if (record === null) throw unknown(id);
-    return viewDevice(record, await devices.newestTelemetry(id));
+    return viewDevice(record, newest);
   };
+  const groupsOf = async ({ group }: Static<typeof CountQuery>) =>
+    group === undefined ? NO_GROUPS : groups.selectors();
 
   app.get<Listed>(
     '/devices',
@@ -93,7 +96,7 @@ export function deviceRoutes(app: FastifyInstance, services: DeviceRouteServices
     },
     async ({ query }) => {
       const asked = PAGING.read(query);
-      const rows = await devices.page(filterOf(query), await groups.selectors(), asked.after, asked.limit + 1);
+      const rows = await devices.page(filterOf(query), await groupsOf(query), asked.after, asked.limit + 1);
       return PAGING.page(
         rows,
         asked,
@@ -106,7 +109,7 @@ export function deviceRoutes(app: FastifyInstance, services: DeviceRouteServices
   app.get<Counted>(
     '/devices/counts',
     { schema: { summary: 'How many devices a filter leaves', querystring: CountQuery } },
-    async ({ query }) => devices.counts(filterOf(query), await groups.selectors()),
+    async ({ query }) => devices.counts(filterOf(query), await groupsOf(query)),
   );
 
   app.get<One>(

@@ -10,7 +10,8 @@ import { instantOf, Moment } from './moment.js';
 import { Problem } from './problem.js';
 
 const Strict = { additionalProperties: false } as const;
-const HOUR_MS = 3_600_000;
+const MINUTE_MS = 60_000;
+const HOUR_MS = 60 * MINUTE_MS;
 const MOST_POINTS = 5000;
 /** Longest span that is summed over all boards by minutes. */
 const MINUTES_OF_ALL_MS = 2 * HOUR_MS;
@@ -39,8 +40,8 @@ export function deviceTelemetryRoutes(
   app: FastifyInstance,
   { telemetry, drift, now }: { telemetry: TelemetryRepository; drift: DriftRepository; now: Now },
 ): void {
-  const spanOf = (query: Static<typeof SpanQuery>, usualMs: number) => {
-    const to = instantOf(query.to) ?? now();
+  const spanOf = (query: Static<typeof SpanQuery>, usualMs: number, present = now()) => {
+    const to = instantOf(query.to) ?? present;
     const from = instantOf(query.from) ?? new Date(Math.max(0, to.getTime() - usualMs));
     if (from >= to) throw new Problem('REQUEST_INVALID', 'from: is not before to; an hour ago until now when left out');
     return { from, to };
@@ -67,7 +68,8 @@ export function deviceTelemetryRoutes(
     '/telemetry/releases',
     { schema: { summary: 'Telemetry of all boards by what they ran', querystring: SpanQuery } },
     async ({ query }) => {
-      const { from, to } = spanOf(query, HOUR_MS);
+      // To the end of this minute: who asks next asks for the same.
+      const { from, to } = spanOf(query, HOUR_MS, new Date(Math.ceil(now().getTime() / MINUTE_MS) * MINUTE_MS));
       const resolution = to.getTime() - from.getTime() > MINUTES_OF_ALL_MS ? 'hour' : 'minute';
       const rows = await telemetry.byModel(resolution, from, to);
       const items = rows.map((row) => ({

@@ -40,7 +40,7 @@ describe('a lane in front of the database', () => {
     const { lane, batches } = laneWith();
     await Promise.all(Array.from({ length: 3000 }, (_, index) => lane.take(String(index), false)));
     expect(batches.flat()).toEqual(Array.from({ length: 3000 }, (_, index) => String(index)));
-    expect(Math.max(...batches.map(({ length }) => length))).toBe(750);
+    expect(Math.max(...batches.map(({ length }) => length))).toBe(128);
     expect(batches.at(-2)).toHaveLength(64);
   });
 

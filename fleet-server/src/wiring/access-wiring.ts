@@ -17,6 +17,7 @@ import { ApiTokenService } from '../services/api-tokens.js';
 import { AuditLog } from '../services/audit-log.js';
 import { Passwords } from '../services/passwords.js';
 import { RateLimit } from '../services/rate-limit.js';
+import { RememberedCredentials } from '../services/remembered-credentials.js';
 import { SessionService } from '../services/sessions.js';
 import { UserService } from '../services/users.js';
 import type { Core, Feature } from './feature-wiring.js';
@@ -56,14 +57,19 @@ export function wireAccess({
     loginFailures: access.loginFailures,
     lockMs: access.lockoutMinutes * MINUTE_MS,
   };
-  const ended = () => void connections.check();
+  const clock = () => performance.now();
+  const tokensSeen = new RememberedCredentials((secret) => sessionService.byToken(secret), now, clock);
+  const ended = () => {
+    tokensSeen.forget();
+    void connections.check();
+  };
   const parts = { database, sessions, tokens, users, audit, passwords, ended };
   const sessionService = new SessionService(parts, rules, now);
   const userService = new UserService(database, users, passwords, now, ended);
   const tokenService = new ApiTokenService(database, tokens, now, ended);
-  const clock = () => performance.now();
   const gate: ApiGate = {
-    byToken: (secret) => sessionService.byToken(secret),
+    // Another replica ends tokens without a word to this one.
+    byToken: (secret) => (database.engine === 'pglite' ? tokensSeen.get(secret) : sessionService.byToken(secret)),
     bySession: (secret) => sessionService.bySession(secret),
     limits: {
       credential: new RateLimit(access.requestsPerSecond, access.requestBurst, clock),

@@ -41,8 +41,13 @@ export function wireDevices(core: Core): DeviceFeature {
   const events = new EventRepository(database);
   const telemetry = new TelemetryRepository(database);
   const drift = new DriftRepository(database);
-  const driftWatch = new DriftWatch(new DriftRepository(database.background()), core.activity, config.drift, now);
-  const histories = new PictureRepository(database.background());
+  const driftWatch = new DriftWatch(
+    new DriftRepository(database.ranked('background')),
+    core.activity,
+    config.drift,
+    now,
+  );
+  const histories = new PictureRepository(database.ranked('background'));
   const retention = new HistoryRetention(histories, telemetry, sent, pictures, config.retention, now);
   const selectionChanged = () => core.wake(CONFIGURATIONS);
   core.ingest.onBirth((ids) =>

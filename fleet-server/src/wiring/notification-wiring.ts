@@ -34,7 +34,7 @@ export async function wireNotifications(core: Core): Promise<Feature> {
   const deliveries = new DeliveryRepository(database);
   const box = await SecretKeyFile.open(join(config.data.directory, 'notification-key'));
   const channels = new ChannelService(rows, box, now);
-  const facts = new AlertFactsRepository(database.background());
+  const facts = new AlertFactsRepository(database.ranked('background'));
   const alerting = new AlertingService({
     ...{ database, activity, alerts, channels: rows, deliveries, facts, now, log },
     ...{ trust: () => trustFacts(core), retentionDays: notifications.retentionDays },

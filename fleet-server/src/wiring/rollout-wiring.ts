@@ -23,14 +23,15 @@ export function wireRollouts(core: Core, certificates: () => Promise<Certificate
   const { config, database, activity, publication, releases, labels, now, log } = core;
   const repository = new RolloutRepository(database);
   const writer = new RolloutWriter(database, activity);
+  const fleet = database.ranked('fleet');
   const certified = async (digest: string) => {
     const certificate = (await certificates()).find((one) => one.digest === digest);
     return certificate?.grants.map(({ hardwareClass }) => hardwareClass) ?? [];
   };
   const advance = new RolloutAdvance(
-    repository,
-    writer,
-    new RolloutFigures(database),
+    new RolloutRepository(fleet),
+    new RolloutWriter(fleet, activity),
+    new RolloutFigures(fleet),
     publication,
     certified,
     new RolloutLabels(releases, labels),

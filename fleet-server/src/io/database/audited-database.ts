@@ -37,8 +37,8 @@ export class AuditedDatabase implements Database {
   }
 
   /** No request is behind what runs there. */
-  background(): Database {
-    return this.#inner.background();
+  ranked(rank: 'fleet' | 'background'): Database {
+    return this.#inner.ranked(rank);
   }
 
   close(): Promise<void> {

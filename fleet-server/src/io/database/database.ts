@@ -17,10 +17,10 @@ export interface Database {
   /** Runs queries in one transaction: all or none. Returns the rows of each by column name. Throws DatabaseError. */
   transaction(queries: readonly Query[]): Promise<Record<string, unknown>[][]>;
   /**
-   * The same database for work that nobody waits for: an engine that does one statement at a time takes what people ask before
-   * it. Its `close` does nothing.
+   * The same database for the mass of work that a fleet makes (`fleet`), or for work that nobody waits for (`background`): an
+   * engine that does one statement at a time lets what people ask go before it. Its `close` does nothing.
    */
-  background(): Database;
+  ranked(rank: 'fleet' | 'background'): Database;
   close(): Promise<void>;
 }
 

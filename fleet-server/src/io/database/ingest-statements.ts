@@ -1,5 +1,5 @@
 import { type SQL, sql } from 'drizzle-orm';
-import type { DeviceChange, DeviceReport, ReceivedRow, SnapshotRow } from './ingest-rows.js';
+import type { DeviceChange, DeviceReport, IngestBatch, ReceivedRow, SnapshotRow } from './ingest-rows.js';
 
 /**
  * The statements of one commit of what boards sent. Each takes all its rows as one JSON document: binding, parsing and planning
@@ -96,8 +96,24 @@ export const ROLLED_UP = sql.join(
   sql`, `,
 );
 
-/** Telemetry, and what it adds to the minute in which it came. Only rows that were not there yet count. */
-export function insertTelemetry(rows: readonly (ReceivedRow & { minute: Date; part: object })[]): SQL {
+/** What several messages of one board add to a minute, and what a single one does: in the order of the columns below. */
+const ADDED = {
+  many: sql`count(*), sum(seconds), sum(frames), sum(latency_frames), sum(p50_sum), sum(p95_sum), sum(p99_sum),
+      sum(inference_p95_sum), sum(drops), sum(cpu), coalesce(sum(temperature), 0), count(temperature), sum(throttled),
+      max(p95_max), max(cpu), max(memory), max(temperature), max(restarts), min(fps), min(disk_free),
+      ${summedBins('scores')}, ${summedBins('areas')}`,
+  single: sql`1, seconds, frames, latency_frames, p50_sum, p95_sum, p99_sum, inference_p95_sum, drops, cpu,
+      coalesce(temperature, 0), (temperature is not null)::int, throttled, p95_max, cpu, memory, temperature, restarts, fps,
+      disk_free, scores, areas`,
+};
+
+/**
+ * Telemetry, and what it adds to the minute in which it came. Only rows that were not there yet count. Boards that send every few
+ * seconds are in a commit once: then nothing is summed before it is added, which saves a fifth.
+ */
+export function insertTelemetry(rows: IngestBatch['telemetry']): SQL {
+  const spans = new Set(rows.map(({ deviceId, minute, part }) => `${deviceId} ${minute.getTime()} ${part.model}`));
+  const single = spans.size === rows.length;
   const given = rows.map((row) => ({ ...received(row), minute: row.minute, ...row.part }));
   return sql`
     with given as materialized (
@@ -113,12 +129,8 @@ export function insertTelemetry(rows: readonly (ReceivedRow & { minute: Date; pa
     insert into telemetry_minutes as kept (device_id, at, model, messages, seconds, frames, latency_frames, p50_sum, p95_sum,
       p99_sum, inference_p95_sum, drops, cpu_sum, temperature_sum, temperature_count, throttled, p95_max, cpu_max, memory_max,
       temperature_max, restarts_max, fps_min, disk_free_min, scores, areas)
-    select device_id, minute, model, count(*), sum(seconds), sum(frames), sum(latency_frames), sum(p50_sum), sum(p95_sum),
-      sum(p99_sum), sum(inference_p95_sum), sum(drops), sum(cpu), coalesce(sum(temperature), 0), count(temperature),
-      sum(throttled), max(p95_max), max(cpu), max(memory), max(temperature), max(restarts), min(fps), min(disk_free),
-      ${summedBins('scores')}, ${summedBins('areas')}
-    from given join fresh using (${KEY})
-    group by device_id, minute, model order by device_id, minute, model
+    select device_id, minute, model, ${single ? ADDED.single : ADDED.many} from given join fresh using (${KEY})
+    ${single ? sql`` : sql`group by device_id, minute, model`} order by device_id, minute, model
     on conflict (device_id, at, model) do update set ${ADD_TO_KEPT}`;
 }
 

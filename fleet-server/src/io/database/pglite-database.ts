@@ -64,12 +64,12 @@ export class PgliteDatabase implements Engine {
     return this.#transaction(queries, 'foreground');
   }
 
-  background(): Database {
+  ranked(rank: 'fleet' | 'background'): Database {
     return {
       engine: this.engine,
-      drizzle: this.#drizzle('background'),
-      transaction: (queries) => this.#transaction(queries, 'background'),
-      background: () => this.background(),
+      drizzle: this.#drizzle(rank),
+      transaction: (queries) => this.#transaction(queries, rank),
+      ranked: (other) => this.ranked(other),
       close: async () => undefined,
     };
   }

@@ -8,8 +8,8 @@ export type DatabaseRequest = { id: number; rank: Rank } & (
   | { operation: 'close' }
 );
 
-/** Who waits: a person or a board, nobody, or the end of the server. */
-export type Rank = 'foreground' | 'background' | 'last';
+/** What waits: a question or a login, a message of a board or a step of a rollout, work that nobody waits for, the end. */
+export type Rank = 'foreground' | 'fleet' | 'background' | 'last';
 
 type WithoutId<T> = T extends unknown ? Omit<T, 'id' | 'rank'> : never;
 export type UnsentRequest = WithoutId<DatabaseRequest>;

@@ -1,12 +1,13 @@
 import { parentPort, receiveMessageOnPort, workerData } from 'node:worker_threads';
 import { PGlite, types } from '@electric-sql/pglite';
 import type { Performed, Statement } from './database.js';
+import { LARGE_PARAMETERS } from './large-parameters.js';
 import type { DatabaseReply, DatabaseRequest } from './pglite-messages.js';
 import { StatementLine } from './statement-line.js';
 
 /**
  * PGlite on a thread of its own: a query is WASM on one thread, and in the server's it would hold the broker.
- * Requests are answered one after the other, those in the background when no others wait.
+ * Requests are answered one after the other, in the order of `StatementLine`.
  */
 if (parentPort === null) throw new Error('pglite-worker runs as a worker thread');
 const port = parentPort;
@@ -16,7 +17,7 @@ const asWritten = (value: string) => value;
 const parsers = { [types.TIMESTAMP]: asWritten, [types.TIMESTAMPTZ]: asWritten, [types.DATE]: asWritten };
 
 const { directory, slowMs } = workerData as { directory: string; slowMs: number };
-const database = await PGlite.create({ dataDir: directory });
+const database = await PGlite.create({ dataDir: directory, serializers: LARGE_PARAMETERS });
 // Its pages are in memory: what PostgreSQL assumes of a disk makes it read whole tables where a few rows are wanted.
 // Statistics are gathered between the statements of others: a small sample is enough for plans as plain as ours.
 await database.exec('set random_page_cost = 1.1; set default_statistics_target = 10');
@@ -87,7 +88,9 @@ port.on('message', async (first: DatabaseRequest) => {
       line.add(next.message as DatabaseRequest);
     const request = line.take();
     if (request === undefined) break;
+    const began = performance.now();
     await serve(request);
+    line.served(performance.now() - began);
   }
   serving = false;
 });

@@ -141,7 +141,7 @@ export class PostgresDatabase implements Engine {
         }
         return results;
       },
-      background: () => inside,
+      ranked: () => inside,
       close: async () => undefined,
     };
     try {
@@ -158,7 +158,7 @@ export class PostgresDatabase implements Engine {
   }
 
   /** Its connections do not wait for each other. */
-  background(): this {
+  ranked(): this {
     return this;
   }
 

@@ -61,17 +61,18 @@ export class RolloutViews {
     const rows = await this.#rows<CountRow>(sql`
       select ${key}, count(*)::int as count from rollout_devices m where ${these} group by 1, 2, 3, 4, 5 order by 1, 2`);
     // Words and connections are looked up for the few members that have them: with all of them it takes four times as long.
-    const said = rows.some(({ code }) => code !== null)
-      ? await this.#rows<CountRow & { example: string }>(sql`
+    const saying = rows.some(({ code }) => code !== null)
+      ? this.#rows<CountRow & { example: string }>(sql`
           select ${key}, min(m.message) as example from rollout_devices m
           where ${these} and m.code is not null group by 1, 2, 3, 4, 5`)
       : [];
-    const examples = new Map(said.map((row) => [keyOf(row), row.example]));
-    const away = rows.some(({ state }) => state === 'waiting')
-      ? await this.#rows<CountRow>(sql`
+    const gone = rows.some(({ state }) => state === 'waiting')
+      ? this.#rows<CountRow>(sql`
           select ${key}, count(*)::int as count from devices d join rollout_devices m on m.device_id = d.id
           where not d.online and ${these} and m.state = 'waiting' group by 1, 2, 3, 4, 5`)
       : [];
+    const [said, away] = await Promise.all([saying, gone]);
+    const examples = new Map(said.map((row) => [keyOf(row), row.example]));
     const unreachable = new Map(away.map((row) => [keyOf(row), row.count]));
     for (const row of rows) {
       const { rolloutId, ...counted } = row;

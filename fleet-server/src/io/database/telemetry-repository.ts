@@ -1,5 +1,5 @@
 import { type SQL, sql } from 'drizzle-orm';
-import { Serial } from '../../services/serial.js';
+import { CostlyAnswers } from '../../services/costly-answers.js';
 import type { Database } from './database.js';
 import { deviceRanges, within } from './device-ranges.js';
 import { REPLACE_KEPT, ROLLED_UP, ROLLUP_COLUMNS } from './ingest-statements.js';
@@ -21,10 +21,13 @@ const time = (at: Date) => sql`${at.toISOString()}::timestamptz`;
 /** Telemetry by minutes and hours; minutes are made where messages are committed, hours here. */
 export class TelemetryRepository {
   readonly #database: Database;
-  readonly #sums = new Serial();
+  /** For what reads the spans of every board: what is asked of one board goes before it. */
+  readonly #whole: Database;
+  readonly #sums = new CostlyAnswers<ModelRow[]>();
 
   constructor(database: Database) {
     this.#database = database;
+    this.#whole = database.ranked('fleet');
   }
 
   /** Newest telemetry messages of a board, the newest first. */
@@ -45,16 +48,18 @@ export class TelemetryRepository {
 
   /** All boards together, by the model that ran; `release`: `name@version`, null for a model that is in no registry. */
   byModel(resolution: Resolution, from: Date, to: Date): Promise<ModelRow[]> {
-    // One after the other: each reads every board's spans, and two would only take turns.
-    return this.#sums.run(() => this.#byModel(resolution, from, to));
+    return this.#sums.get(JSON.stringify([resolution, from, to]), () => this.#byModel(resolution, from, to));
   }
 
   async #byModel(resolution: Resolution, from: Date, to: Date): Promise<ModelRow[]> {
     const found = new Map<string, ModelRow>();
-    for await (const range of deviceRanges(this.#database, AT_ONCE)) {
-      const rows = await this.#rows<ModelRow>(sql`
-        select model, count(distinct device_id)::int as boards, ${ROLLED_UP} from ${TABLES[resolution]}
-        where ${within(sql`device_id`, range)} and at >= ${time(from)} and at < ${time(to)} group by model`);
+    for await (const range of deviceRanges(this.#whole, AT_ONCE)) {
+      const rows = await this.#rows<ModelRow>(
+        sql`
+          select model, count(distinct device_id)::int as boards, ${ROLLED_UP} from ${TABLES[resolution]}
+          where ${within(sql`device_id`, range)} and at >= ${time(from)} and at < ${time(to)} group by model`,
+        this.#whole,
+      );
       for (const row of rows) {
         const one = found.get(row.model);
         found.set(row.model, one === undefined ? row : { ...together(one, row), boards: one.boards + row.boards });
@@ -95,17 +100,20 @@ export class TelemetryRepository {
 
   async #rollHour(hour: Date): Promise<void> {
     const end = new Date(hour.getTime() + HOUR_MS);
-    for await (const range of deviceRanges(this.#database, AT_ONCE)) {
-      await this.#rows(sql`
-        insert into telemetry_hours as kept (device_id, at, model, ${ROLLUP_COLUMNS})
-        select device_id, ${time(hour)}, model, ${ROLLED_UP} from telemetry_minutes
-        where ${within(sql`device_id`, range)} and at >= ${time(hour)} and at < ${time(end)}
-        group by device_id, model order by device_id, model
-        on conflict (device_id, at, model) do update set ${REPLACE_KEPT}`);
+    for await (const range of deviceRanges(this.#whole, AT_ONCE)) {
+      await this.#rows(
+        sql`
+          insert into telemetry_hours as kept (device_id, at, model, ${ROLLUP_COLUMNS})
+          select device_id, ${time(hour)}, model, ${ROLLED_UP} from telemetry_minutes
+          where ${within(sql`device_id`, range)} and at >= ${time(hour)} and at < ${time(end)}
+          group by device_id, model order by device_id, model
+          on conflict (device_id, at, model) do update set ${REPLACE_KEPT}`,
+        this.#whole,
+      );
     }
   }
 
-  async #rows<Row>(query: SQL): Promise<Row[]> {
-    return (await this.#database.drizzle.execute(query)) as unknown as Row[];
+  async #rows<Row>(query: SQL, database = this.#database): Promise<Row[]> {
+    return (await database.drizzle.execute(query)) as unknown as Row[];
   }
 }
