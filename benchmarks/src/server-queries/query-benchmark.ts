@@ -225,7 +225,8 @@ mqtts: {publicUrl: "mqtts://localhost:8883"}\n`,
     for (let round = 0; goesOn(round); round += 1) {
       if (performance.now() - toldAt > TELL_EVERY_MS) {
         toldAt = performance.now();
-        onProgress(`${name}: every question was asked ${round} times${over === undefined ? ` of ${rounds}` : ''}`);
+        const seconds = ((performance.now() - began) / 1000).toFixed(0);
+        onProgress(`${name}: every question was asked ${round} times in ${seconds} s`);
       }
       for (const [key, path] of Object.entries(questions)) {
         const asked = performance.now();
