@@ -127,10 +127,8 @@ export const devices = pgTable(
     index('devices_by_tag').using('gin', table.tags),
     index('devices_by_running').on(table.running),
     index('devices_by_release').on(table.desiredReleaseId),
-    // The few that operators look for. None of all boards on what births and wills change: a fleet that comes back would write it.
+    // The few that operators look for. None on what births and wills change: a fleet that comes back would write them all.
     index('devices_out_of_sync').on(table.id).where(sql`not ${table.inSync}`),
-    // Boards that a rollout cannot reach now: few, but of each step and page they are asked for.
-    index('devices_apart').on(table.id).where(APART),
     // What `prefix` asks for, whatever the case.
     index('devices_by_id_prefix').on(sql`lower(${table.id}) text_pattern_ops`),
     index('devices_by_name_prefix').on(sql`lower(${table.name}) text_pattern_ops`),
