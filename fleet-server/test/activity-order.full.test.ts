@@ -95,7 +95,7 @@ describe('readers that go on behind the newest id', () => {
         const twice = (who + turn) % 3 === 0;
         await client.query(twice ? inCte(subject) : insertion(subject));
         // Its own work goes on while it holds its ids.
-        await client.query(`select pg_sleep(${((who * 7 + turn) % 5) / 1000})`);
+        await client.query(`select count(*) from generate_series(1, ${((who * 7 + turn) % 5) * 10_000})`);
         const fails = (who + turn) % 7 === 0;
         await client.query(fails ? 'rollback' : 'commit');
         if (!fails) committed.push(...(twice ? [`${subject}a`, `${subject}b`] : [subject]));
