@@ -36,7 +36,7 @@ export class AuditedDatabase implements Database {
     return (await this.#with(deed, statements)) as Record<string, unknown>[][];
   }
 
-  /** No request is behind what runs there. */
+  /** For what no request changes: it leaves no row of the audit log. */
   ranked(rank: 'fleet' | 'background'): Database {
     return this.#inner.ranked(rank);
   }
