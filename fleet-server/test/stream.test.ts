@@ -3,7 +3,7 @@ import { rm } from 'node:fs/promises';
 import { type IncomingMessage, request } from 'node:http';
 import { ActivityRepository } from '@vigie/fleet-server/io/database/activity-repository';
 import type { Database } from '@vigie/fleet-server/io/database/database';
-import { OpenStreams, streamRoutes } from '@vigie/fleet-server/routes/stream-routes';
+import { OpenStreams, type StreamRouteOptions, streamRoutes } from '@vigie/fleet-server/routes/stream-routes';
 import type { ActivityKind } from '@vigie/fleet-server/services/activity-kinds';
 import { ActivityTail } from '@vigie/fleet-server/services/activity-tail';
 import { OpenConnections } from '@vigie/fleet-server/services/open-connections';
@@ -19,9 +19,11 @@ let app: FastifyInstance;
 let tail: ActivityTail;
 let port: number;
 let counts = true;
+let options: StreamRouteOptions;
 const open = new OpenStreams();
 const connections = new OpenConnections();
 const MOST = 40;
+const BIG = 'x'.repeat(100_000);
 
 beforeAll(async () => {
   folder = await temporaryFolder();
@@ -36,7 +38,8 @@ beforeAll(async () => {
     asked.credential = { kind: 'token', id, actor, expiresAt: null, secret: 's' };
   });
   app.setValidatorCompiler(() => (value) => ({ value }));
-  streamRoutes(app, { activity, tail, counts: async () => counts, connections, open, most: MOST, heartbeatMs: 50 });
+  options = { activity, tail, counts: async () => counts, connections, open, most: MOST, heartbeatMs: 50 };
+  streamRoutes(app, options);
   await app.listen({ port: 0, host: '127.0.0.1' });
   port = (app.server.address() as { port: number }).port;
 });
@@ -144,15 +147,40 @@ describe('the live stream', () => {
     ahead.close();
   });
 
-  it('cuts a reader that takes nothing, and ends one whose token ended', async () => {
+  it('gives a reader that was slow for a while everything, once, and holds back nobody for it', async () => {
+    options.heartbeatMs = 60_000;
     const slow = await Reader.open('');
     slow.answer.pause();
     const quick = await Reader.open('');
     await until('both', () => tail.size === 2);
-    const text = 'x'.repeat(100_000);
-    for (let index = 0; index < 100 && tail.size === 2; index += 1)
-      await activity.add([entry('device.changed', 'big', { text }), entry('device.changed', 'big', { text })]);
-    await until('the slow one to be cut', () => tail.size === 1);
+    // A hundred entries at once are more than may wait for a reader, however quick it is.
+    const subjects = Array.from({ length: 100 }, (_, index) => `big${index}`);
+    await activity.add(subjects.map((subject) => entry('device.changed', subject, { text: BIG })));
+    await until('all for the quick one', () => quick.events.length === 100 && tail.size === 1);
+    expect(slow.events).toEqual([]);
+    slow.answer.resume();
+    await until('all for the slow one', () => slow.events.length === 100 && tail.size === 2);
+    await activity.add([entry('device.changed', 'after')]);
+    await until('what comes then', () => slow.events.length === 101 && quick.events.length === 101);
+    for (const reader of [slow, quick]) {
+      expect(reader.subjects).toEqual([...subjects, 'after']);
+      expect(reader.ended).toBe(false);
+      reader.close();
+    }
+    await until('nobody', () => open.size === 0);
+  });
+
+  it('cuts a reader that takes nothing, and ends one whose token ended', async () => {
+    options.heartbeatMs = 50;
+    const slow = await Reader.open('');
+    slow.answer.pause();
+    const quick = await Reader.open('');
+    await until('both', () => tail.size === 2);
+    let written = 0;
+    for (; written < 200 && open.size === 2; written += 2)
+      await activity.add([1, 2].map(() => entry('device.changed', 'big', { text: BIG })));
+    await until('the slow one to be cut', () => open.size === 1);
+    await until('all for the quick one', () => quick.events.length === written);
     expect(quick.ended).toBe(false);
     counts = false;
     await connections.check();

@@ -6,6 +6,7 @@ import type { Credential } from '../roles.js';
 import { ACTIVITY_KINDS, type ActivityKind } from '../services/activity-kinds.js';
 import { type ActivityTail, kindsOf } from '../services/activity-tail.js';
 import type { OpenConnections } from '../services/open-connections.js';
+import { EventStream } from './event-stream.js';
 import { Paging, pageOf, pageParameters } from './paging.js';
 import { Problem, sendProblem } from './problem.js';
 
@@ -38,9 +39,6 @@ const ActivityView = Type.Object({
 });
 const PAGING = new Paging('activity', EntryId);
 
-/** Bytes that wait for a slow reader at the most; then it is cut, and comes back with Last-Event-ID. */
-const MAX_WAITING_BYTES = 1024 * 1024;
-const PAGE = 500;
 /** Streams of one token or login. */
 const MOST_PER_CREDENTIAL = 32;
 
@@ -159,40 +157,12 @@ function begin(reply: FastifyReply): ServerResponse {
   return reply.raw;
 }
 
-/** One reader's end. */
-class EventStream {
-  constructor(readonly raw: ServerResponse) {
-    raw.on('error', () => undefined);
-  }
+const PAGE = 500;
 
-  get open(): boolean {
-    return !this.raw.destroyed && !this.raw.writableEnded;
-  }
-
-  /** `id`: where to go on when the connection breaks behind this. */
-  send(event: string, data: unknown, id?: number): void {
-    this.write(`${id === undefined ? '' : `id: ${id}\n`}event: ${event}\ndata: ${JSON.stringify(data)}\n\n`);
-  }
-
-  write(text: string): void {
-    if (!this.open) return;
-    this.raw.write(text);
-    if (this.raw.writableLength > MAX_WAITING_BYTES) this.raw.destroy();
-  }
-
-  /** Resolves when the reader took what was sent, or is gone. */
-  async drained(): Promise<void> {
-    if (!this.open || !this.raw.writableNeedDrain) return;
-    await new Promise<void>((resolve) => {
-      const done = () => {
-        this.raw.off('drain', done).off('close', done);
-        resolve();
-      };
-      this.raw.on('drain', done).on('close', done);
-    });
-  }
-}
-
+/**
+ * Sends the log behind `start`, then what happens. Who does not keep up with that is given the log again, as fast as it reads: a
+ * burst that is too much for one moment costs a reader nothing, and a slow one holds back nobody.
+ */
 async function follow(
   stream: EventStream,
   start: number,
@@ -202,12 +172,33 @@ async function follow(
 ): Promise<void> {
   if (!stream.open) return;
   let position = start;
-  const deliver = (row: ActivityRow) => {
+  const take = (row: ActivityRow) => {
     if (row.id <= position) return;
     position = row.id;
     if (wanted(row)) stream.send(row.kind, row, row.id);
   };
-  const beat = setInterval(() => stream.write(': \n\n'), heartbeatMs);
+  const deliver = (row: ActivityRow) => {
+    if (!stream.full) return take(row);
+    tail.leave(deliver);
+    void catchUp();
+  };
+  const catchUp = async () => {
+    try {
+      for (;;) {
+        const rows = await activity.after(position, PAGE);
+        for (const row of rows) {
+          await stream.drained();
+          if (!stream.open) return;
+          take(row);
+        }
+        if (!stream.open || (rows.length < PAGE && tail.join(deliver, position))) return;
+      }
+    } catch {
+      // The database failed: the reader comes back by itself.
+      stream.raw.destroy();
+    }
+  };
+  const beat = setInterval(() => stream.beat(), heartbeatMs);
   beat.unref();
   const letGo = connections.hold({
     counts: () => counts(credential),
@@ -221,16 +212,5 @@ async function follow(
     letGo();
     tail.leave(deliver);
   });
-  try {
-    for (;;) {
-      const rows = await activity.after(position, PAGE);
-      rows.forEach(deliver);
-      await stream.drained();
-      if (!stream.open) return;
-      if (rows.length < PAGE && tail.join(deliver, position)) return;
-    }
-  } catch {
-    // The database failed: the reader comes back by itself.
-    stream.raw.destroy();
-  }
+  await catchUp();
 }
