@@ -2,10 +2,12 @@ import { rm } from 'node:fs/promises';
 import type { DeviceFacts } from '@vigie/fleet-server/alerts/device-observations';
 import { AlertFactsRepository } from '@vigie/fleet-server/io/database/alert-facts-repository';
 import type { Database } from '@vigie/fleet-server/io/database/database';
+import { DeviceAdministration } from '@vigie/fleet-server/io/database/device-administration';
 import { deviceRanges } from '@vigie/fleet-server/io/database/device-ranges';
 import { DeviceRepository } from '@vigie/fleet-server/io/database/device-repository';
 import { type EventKey, EventRepository } from '@vigie/fleet-server/io/database/event-repository';
 import { RolloutRepository } from '@vigie/fleet-server/io/database/rollout-repository';
+import { RolloutViews } from '@vigie/fleet-server/io/database/rollout-views';
 import { TelemetryRepository } from '@vigie/fleet-server/io/database/telemetry-repository';
 import { sql } from 'drizzle-orm';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
@@ -130,6 +132,37 @@ describe('a rollout over it', () => {
     expect((await repository.touched(1, at, 'changed', 10)).length).toBe(0);
     const [older] = await repository.candidates(1, 0, at, null, 1);
     expect(older.wantedBy).toBe(2);
+    const counts = await new RolloutViews(database).countsOf(2);
+    expect(counts.map(({ state, count }) => [state, count]).sort()).toEqual([
+      ['offered', 1],
+      ['succeeded', 1],
+      ['unreachable', 1],
+      ['waiting', 1097],
+    ]);
+  });
+});
+
+describe('presence', () => {
+  it('of a whole fleet is told of once, board by board, whatever the planner knew of it before', async () => {
+    const administration = new DeviceAdministration(database);
+    const told = async () => {
+      const rows = (await run(sql`select kind, subject from activity order by kind, subject`)) as unknown as object[];
+      await run(sql`delete from activity`);
+      return rows;
+    };
+    const lines = (kind: string, ids: readonly string[]) => ids.map((subject) => ({ kind, subject }));
+    await run(sql`update devices set online = true, decommissioned_at = case when id = ${id(0)} then now() end`);
+    await administration.announcePresence(at, at);
+    await administration.announcePresence(at, at);
+    expect(await told()).toEqual(lines('device.online', all.slice(1)));
+    // The statistics say from here on that all are online.
+    await run(sql`analyze devices`);
+    await run(sql`update devices set online = false,
+      presence_at = ${at.toISOString()}::timestamptz - case when id = ${id(1)} then interval '1 second' else interval '1 minute' end`);
+    await administration.announcePresence(at, new Date(at.getTime() - 30_000));
+    expect(await told()).toEqual(lines('device.offline', all.slice(2)));
+    await administration.announcePresence(at, at);
+    expect(await told()).toEqual(lines('device.offline', [id(1)]));
   });
 });
 

@@ -1,5 +1,6 @@
-import { type SQL, sql } from 'drizzle-orm';
+import { inArray, type SQL, sql } from 'drizzle-orm';
 import type { Database } from './database.js';
+import { devices } from './schema/foundation.js';
 import { toldChange } from './told-change.js';
 
 /** Boards whose coming or going is told in one statement. */
@@ -58,23 +59,30 @@ export class DeviceAdministration {
     return (await toldChange(this.#database, update, told)).length === 1;
   }
 
-  /** Says in the log whose line came, and whose has been gone since before `before`. Once, however many replicas ask. */
+  /**
+   * Says in the log whose line came, and whose has been gone since before `before`. Once, however many replicas ask. Which boards
+   * is asked first, alone: whatever the planner believes of how many there are, nothing here joins them.
+   */
   async announcePresence(at: Date, before: Date): Promise<void> {
     const due = sql`online <> announced_online and decommissioned_at is null`;
-    const waiting = (await this.#database.drizzle.execute(
-      sql`select 1 from devices where ${due} and (online or presence_at < ${before.toISOString()}::timestamptz) limit 1`,
-    )) as unknown as unknown[];
-    if (waiting.length === 0) return;
     const announce = async (online: boolean, old: SQL) => {
       // A whole fleet may come or go in one moment: so many in one statement, the others' questions in between.
-      for (let told = AT_ONCE; told === AT_ONCE; ) {
-        const these = sql`select id from devices where ${due} and online = ${online} and ${old} limit ${AT_ONCE}`;
-        const ids = await toldChange(
+      for (let found = AT_ONCE; found === AT_ONCE; ) {
+        const rows = (await this.#database.drizzle.execute(
+          sql`select id from devices where ${due} and online = ${online} and ${old} limit ${AT_ONCE}`,
+        )) as unknown as { id: string }[];
+        found = rows.length;
+        if (found === 0) return;
+        const these = inArray(
+          devices.id,
+          rows.map(({ id }) => id),
+        );
+        await toldChange(
           this.#database,
-          sql`update devices set announced_online = ${online} where id in (${these}) and ${due} and online = ${online} returning id`,
+          sql`update devices set announced_online = ${online}
+            where ${these} and ${due} and online = ${online} and ${old} returning id`,
           { at, kind: online ? 'device.online' : 'device.offline', actor: 'system', body: {} },
         );
-        told = ids.length;
       }
     };
     await announce(true, sql`true`);

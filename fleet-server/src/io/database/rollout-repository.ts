@@ -68,21 +68,21 @@ export class RolloutRepository {
 
   /**
    * Counts of all members by wave; and the offers since `since`. Most boards of a fleet are online and may be told: the few that
-   * are not are looked up and taken apart, so that no step reads every board.
+   * are not are looked up and taken apart, so that no step reads every board. Looked up in a hash, not joined: joins of as many as
+   * a fleet has that is just coming back take seconds when the planner, by its counts of before, believes that they are few.
    */
   async tallies(id: number, now: Date, since: Date): Promise<{ tallies: WaveTally[]; starts: number }> {
     const time = (at: Date) => sql`${at.toISOString()}::timestamptz`;
     const waiting = sql`(m.state = 'waiting' or (m.state = 'deferred' and not m.out))`;
+    const among = (which: SQL) => sql`m.device_id in (select id from devices where ${which})`;
+    const gone = sql`(revoked_at is not null or decommissioned_at is not null)`;
     const rows = (await this.#db.execute(sql`
-      with apart as materialized (
-        select id, online, revoked_at is not null or decommissioned_at is not null as gone from devices where ${APART}
-      )
       select m.wave, m.state, count(*)::int as count, count(*) filter (where m.out)::int as out,
-        count(*) filter (where ${waiting} and apart.id is null and coalesce(m.retry_at <= ${time(now)}, true))::int as coming,
-        count(*) filter (where ${waiting} and not apart.online and not apart.gone)::int as unreachable,
-        count(*) filter (where m.state = 'succeeded' and not apart.online)::int as silent,
+        count(*) filter (where ${waiting} and coalesce(m.retry_at <= ${time(now)}, true) and not ${among(APART)})::int as coming,
+        count(*) filter (where ${waiting} and ${among(sql`not online and not ${gone}`)})::int as unreachable,
+        count(*) filter (where m.state = 'succeeded' and ${among(sql`not online`)})::int as silent,
         count(*) filter (where m.offered_at > ${time(since)})::int as starts
-      from rollout_devices m left join apart on apart.id = m.device_id
+      from rollout_devices m
       where m.rollout_id = ${id} group by m.wave, m.state`)) as unknown as (TallyRow & {
       state: MemberState;
       count: number;

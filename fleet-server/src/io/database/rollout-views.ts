@@ -50,6 +50,10 @@ const STATE = sql<
 export class RolloutViews {
   constructor(private readonly database: Database) {}
 
+  async countsOf(id: number): Promise<MemberCount[]> {
+    return (await this.counts([id])).get(id) ?? [];
+  }
+
   async counts(ids: readonly number[]): Promise<Map<number, MemberCount[]>> {
     const found = new Map<number, MemberCount[]>(ids.map((id) => [id, []]));
     if (ids.length === 0) return found;
@@ -58,30 +62,24 @@ export class RolloutViews {
       sql`, `,
     )})`;
     const key = sql.raw('m.rollout_id as "rolloutId", m.wave, m.state, m.code, m.cohort');
-    const rows = await this.#rows<CountRow>(sql`
-      select ${key}, count(*)::int as count from rollout_devices m where ${these} group by 1, 2, 3, 4, 5 order by 1, 2`);
-    // Words and connections are looked up for the few members that have them: with all of them it takes four times as long.
-    const saying = rows.some(({ code }) => code !== null)
-      ? this.#rows<CountRow & { example: string }>(sql`
+    // Boards that are away are looked up in a hash (see RolloutRepository, tallies).
+    const rows = await this.#rows<CountRow & { away: number }>(sql`
+      select ${key}, count(*)::int as count,
+        count(*) filter (where m.state = 'waiting' and m.device_id in (select id from devices where not online))::int as away
+      from rollout_devices m where ${these} group by 1, 2, 3, 4, 5 order by 1, 2`);
+    // Words are looked up for the few members that have them: with all of them it takes four times as long.
+    const said = rows.some(({ code }) => code !== null)
+      ? await this.#rows<CountRow & { example: string }>(sql`
           select ${key}, min(m.message) as example from rollout_devices m
           where ${these} and m.code is not null group by 1, 2, 3, 4, 5`)
       : [];
-    const gone = rows.some(({ state }) => state === 'waiting')
-      ? this.#rows<CountRow>(sql`
-          select ${key}, count(*)::int as count from devices d join rollout_devices m on m.device_id = d.id
-          where not d.online and ${these} and m.state = 'waiting' group by 1, 2, 3, 4, 5`)
-      : [];
-    const [said, away] = await Promise.all([saying, gone]);
     const examples = new Map(said.map((row) => [keyOf(row), row.example]));
-    const unreachable = new Map(away.map((row) => [keyOf(row), row.count]));
     for (const row of rows) {
-      const { rolloutId, ...counted } = row;
+      const { rolloutId, away, ...counted } = row;
       const example = examples.get(keyOf(row)) ?? null;
-      // One that came or went between the two questions must not make a count negative.
-      const missing = Math.min(unreachable.get(keyOf(row)) ?? 0, row.count);
       const list = found.get(Number(rolloutId));
-      if (row.count > missing) list?.push({ ...counted, count: row.count - missing, example });
-      if (missing > 0) list?.push({ ...counted, state: 'unreachable', count: missing, example });
+      if (row.count > away) list?.push({ ...counted, count: row.count - away, example });
+      if (away > 0) list?.push({ ...counted, state: 'unreachable', count: away, example });
     }
     return found;
   }

@@ -127,7 +127,9 @@ export const devices = pgTable(
     index('devices_by_tag').using('gin', table.tags),
     index('devices_by_running').on(table.running),
     index('devices_by_release').on(table.desiredReleaseId),
-    // The few that operators look for. None on what births and wills change: a fleet that comes back would write them all.
+    // Boards that a rollout cannot reach now: mostly few, and each of its steps and pages asks for them.
+    index('devices_apart').on(table.id).where(APART),
+    // The few that operators look for. No more on what births and wills change: a fleet that comes back would write them all.
     index('devices_out_of_sync').on(table.id).where(sql`not ${table.inSync}`),
     // What `prefix` asks for, whatever the case.
     index('devices_by_id_prefix').on(sql`lower(${table.id}) text_pattern_ops`),

@@ -1,0 +1,1 @@
+CREATE INDEX "devices_apart" ON "devices" USING btree ("id") WHERE not online or pending or revoked_at is not null or decommissioned_at is not null;
