@@ -15,9 +15,9 @@ export default defineConfig({
     // These end what hangs; how fast things are is measured elsewhere, and a busy machine is slow.
     testTimeout: full === '' ? 60_000 : 240_000,
     hookTimeout: 240_000,
-    // Brokers, clusters and boards by the dozen on two cores: what fails there is tried once more, and named as unsteady at the
-    // end (scripts/test.mjs). The quick suite has no second try.
-    retry: full === 'only' ? 1 : 0,
+    // Brokers, clusters and boards by the dozen on two cores, for half an hour: what fails in a full run is tried once more, and
+    // named as unsteady at the end (scripts/test.mjs). `npm test` by itself has no second try.
+    retry: process.env.VIGIE_TEST_RETRY === '1' ? 1 : 0,
     // Many tests start real servers, ffmpeg and inference: more of them at once would only starve each other on two cores.
     pool: 'forks',
     maxWorkers: 2,

@@ -9,8 +9,8 @@ import { root, setUp } from './lib/setup.mjs';
 const HELP = `npm test -- [--full] [vitest options and filters]
 
 Installs what is missing, builds and runs the tests of all workspaces. \`npm run test:full\` (or --full) runs them and then
-the files named *.full.test.ts: a browser, clients that are not ours, real clips, emulated boards. What fails in those is
-tried once more. Ends with one line "N passed, N failed, N skipped", after the reason of each test that was skipped,
+the files named *.full.test.ts: a browser, clients that are not ours, real clips, emulated boards. What fails in a full run
+is tried once more. Ends with one line "N passed, N failed, N skipped", after the reason of each test that was skipped,
 passed only at the second try, or failed.
 With CI set in the environment it prints a line a minute and what fails, not every file.
 `;
@@ -34,7 +34,13 @@ async function runVitest(stage, args) {
         `--reporter=${join(root, 'scripts/lib/reporter.mjs')}`,
         ...args,
       ],
-      { cwd: root, env: { VIGIE_FULL: stage, VIGIE_TEST_RESULT: resultFile, VIGIE_TEST_COMPACT: compact ? '1' : '' } },
+      {
+        cwd: root,
+        env: {
+          ...{ VIGIE_FULL: stage, VIGIE_TEST_RETRY: full ? '1' : '' },
+          ...{ VIGIE_TEST_RESULT: resultFile, VIGIE_TEST_COMPACT: compact ? '1' : '' },
+        },
+      },
     );
     return { code, ...JSON.parse(readFileSync(resultFile, 'utf8')) };
   } catch (error) {

@@ -53,7 +53,6 @@ describe('histories', () => {
     await repository.prune('events', 'a', 10);
     await repository.prune('events', 'b', 10);
     expect([(await kept('a')).length, (await kept('b')).length]).toEqual([10, 1]);
-    await repository.vacuum();
   });
 
   it('name the pictures that nothing needs any more', async () => {

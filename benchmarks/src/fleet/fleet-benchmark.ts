@@ -20,7 +20,7 @@ const FIRST_PACKAGE = inRepository('models/zoo/person-detector-fp32');
 const SECOND_PACKAGE = inRepository('models/zoo/person-detector-int8');
 /** Boards whose telemetry is looked for. */
 const WATCHED = 20;
-/** Between two rounds of them: asked without a pause they would be the better part of what the database does, ms. */
+/** Between two rounds of them, ms. */
 const FRESHNESS_EVERY_MS = 200;
 /** Boards that one enrolment token lets in at the most. */
 const ENROLLED_BY_ONE = 10_000;
@@ -285,7 +285,8 @@ class FleetBenchmark {
     const ask = (path: string) => client.get(path);
     const every = Math.max(1, Math.floor(this.#ids.length / WATCHED));
     const watched = this.#ids.filter((_, index) => index % every === 0).slice(0, WATCHED);
-    const fresh = asking ? new FreshnessProbe(ask, watched).start(FRESHNESS_EVERY_MS) : null;
+    const periodMs = this.options.telemetrySeconds * 1000;
+    const fresh = asking ? new FreshnessProbe(ask, watched, periodMs).start(FRESHNESS_EVERY_MS) : null;
     const queries = asking
       ? new QueryProbe(
           ask,

@@ -75,7 +75,8 @@ export class QueryProbe extends Probe {
 
 /**
  * From the moment at which a board measured (its clock is this machine's) to the first answer of the API that shows the
- * measurement. A few boards are asked again and again, so the figure is at most one round too high.
+ * measurement. A few boards are asked again and again from the moment at which they may have measured anew, so the figure is at
+ * most one round too high, and what is measured is hardly disturbed by the asking.
  */
 export class FreshnessProbe extends Probe {
   readonly samples: number[] = [];
@@ -84,18 +85,21 @@ export class FreshnessProbe extends Probe {
   constructor(
     private readonly ask: Ask,
     private readonly deviceIds: readonly string[],
+    /** Between two measurements of a board, ms. */
+    private readonly periodMs: number,
   ) {
     super();
   }
 
   protected async look(): Promise<void> {
     for (const id of this.deviceIds) {
+      const newest = this.#newest.get(id);
+      if (newest !== undefined && Date.now() < Date.parse(newest) + 0.9 * this.periodMs) continue;
       const { telemetry } = (await this.ask(`/devices/${id}`)) as { telemetry: { at: string } | null };
-      if (telemetry === null || telemetry.at === this.#newest.get(id)) continue;
-      const seen = this.#newest.has(id);
+      if (telemetry === null || telemetry.at === newest) continue;
       this.#newest.set(id, telemetry.at);
       // The first one may have been there for long.
-      if (seen) this.samples.push(Date.now() - Date.parse(telemetry.at));
+      if (newest !== undefined) this.samples.push(Date.now() - Date.parse(telemetry.at));
     }
   }
 }

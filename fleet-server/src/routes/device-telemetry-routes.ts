@@ -3,8 +3,9 @@ import { DeviceId } from '@vigie/protocol';
 import type { FastifyInstance } from 'fastify';
 import { viewSpan } from '../devices/telemetry-view.js';
 import type { DriftRepository } from '../io/database/drift-repository.js';
-import type { TelemetryRepository } from '../io/database/telemetry-repository.js';
+import type { ModelRow, TelemetryRepository } from '../io/database/telemetry-repository.js';
 import type { Now } from '../ports.js';
+import type { CostlyAnswers } from '../services/costly-answers.js';
 import { DeviceParams } from './device-routes.js';
 import { instantOf, Moment } from './moment.js';
 import { Problem } from './problem.js';
@@ -35,10 +36,15 @@ const DriftQuery = Type.Object(
   Strict,
 );
 
-/** Figures of boards over time, of releases over all boards, and how far either has drifted. */
+/** Figures of boards over time, of releases over all boards (`sums`: the latest of these), and how far either has drifted. */
 export function deviceTelemetryRoutes(
   app: FastifyInstance,
-  { telemetry, drift, now }: { telemetry: TelemetryRepository; drift: DriftRepository; now: Now },
+  {
+    telemetry,
+    sums,
+    drift,
+    now,
+  }: { telemetry: TelemetryRepository; sums: CostlyAnswers<ModelRow[]>; drift: DriftRepository; now: Now },
 ): void {
   const spanOf = (query: Static<typeof SpanQuery>, usualMs: number, present = now()) => {
     const to = instantOf(query.to) ?? present;
@@ -71,7 +77,9 @@ export function deviceTelemetryRoutes(
       // To the end of this minute: who asks next asks for the same.
       const { from, to } = spanOf(query, HOUR_MS, new Date(Math.ceil(now().getTime() / MINUTE_MS) * MINUTE_MS));
       const resolution = to.getTime() - from.getTime() > MINUTES_OF_ALL_MS ? 'hour' : 'minute';
-      const rows = await telemetry.byModel(resolution, from, to);
+      const rows = await sums.get(JSON.stringify([resolution, from, to]), () =>
+        telemetry.byModel(resolution, from, to),
+      );
       const items = rows.map((row) => ({
         ...{ release: row.release, model: row.model || null, boards: row.boards },
         ...viewSpan({ ...row }),

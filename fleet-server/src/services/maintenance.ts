@@ -10,16 +10,12 @@ import type { Publication } from './publication.js';
 const EVERY_MS = 60_000;
 /** A history may grow by one part in so many before it is cut: each cut is a statement per device. */
 const SLACK = 4;
-/** Rounds between two vacuums, and the first one after a start: until then the planner knows nothing of new tables. */
-const VACUUM_ROUNDS = 60;
-const FIRST_VACUUM_ROUND = 5;
 const DAY = 86_400_000;
 
-/** What has to be done from time to time: signatures renewed, histories kept within their bounds, dead rows given back. */
+/** What has to be done from time to time: signatures renewed, histories kept within their bounds. */
 export class Maintenance {
   #timer: NodeJS.Timeout | null = null;
   #running: Promise<void> = Promise.resolve();
-  #rounds = 0;
 
   constructor(
     private readonly publication: Publication,
@@ -59,7 +55,5 @@ export class Maintenance {
       else await this.repository.prune(history, deviceId, this.retention[history]);
     }
     await this.tokens.dropEnrollmentTokens(new Date(this.now().getTime() - 30 * DAY));
-    this.#rounds += 1;
-    if (this.#rounds % VACUUM_ROUNDS === FIRST_VACUUM_ROUND) await this.repository.vacuum();
   }
 }

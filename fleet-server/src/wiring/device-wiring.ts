@@ -5,7 +5,7 @@ import { DriftRepository } from '../io/database/drift-repository.js';
 import { EventRepository } from '../io/database/event-repository.js';
 import { GroupRepository } from '../io/database/group-repository.js';
 import { PictureRepository } from '../io/database/picture-repository.js';
-import { TelemetryRepository } from '../io/database/telemetry-repository.js';
+import { type ModelRow, TelemetryRepository } from '../io/database/telemetry-repository.js';
 import { assignmentRoutes } from '../routes/assignment-routes.js';
 import { deviceCommandRoutes } from '../routes/device-command-routes.js';
 import { deviceConfigurationRoutes } from '../routes/device-configuration-routes.js';
@@ -15,6 +15,7 @@ import { deviceTelemetryRoutes } from '../routes/device-telemetry-routes.js';
 import { eventRoutes } from '../routes/event-routes.js';
 import { CommandService } from '../services/commands.js';
 import { ConfigurationService } from '../services/configurations.js';
+import { CostlyAnswers } from '../services/costly-answers.js';
 import { DriftWatch } from '../services/drift-watch.js';
 import { HistoryRetention } from '../services/history-retention.js';
 import type { Core, Feature } from './feature-wiring.js';
@@ -40,6 +41,7 @@ export function wireDevices(core: Core): DeviceFeature {
   const configurations = new ConfigurationService(wanted, devices, groups, publishDesired, now);
   const events = new EventRepository(database);
   const telemetry = new TelemetryRepository(database);
+  const sums = new CostlyAnswers<ModelRow[]>();
   const drift = new DriftRepository(database);
   const driftWatch = new DriftWatch(
     new DriftRepository(database.ranked('background')),
@@ -63,7 +65,7 @@ export function wireDevices(core: Core): DeviceFeature {
       deviceGroupRoutes(app, { groups, devices, selectionChanged, now });
       deviceConfigurationRoutes(app, { configurations, repository: wanted });
       deviceCommandRoutes(app, { commands, repository: sent, now });
-      deviceTelemetryRoutes(app, { telemetry, drift, now });
+      deviceTelemetryRoutes(app, { telemetry, sums, drift, now });
       eventRoutes(app, events);
       assignmentRoutes(app, assignments);
     },

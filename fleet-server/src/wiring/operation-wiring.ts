@@ -1,4 +1,5 @@
 import { liveBackup } from '../backup-wiring.js';
+import { EmbeddedVacuum } from '../io/database/embedded-vacuum.js';
 import { FleetFiguresRepository } from '../io/database/fleet-figures-repository.js';
 import { backupRoutes } from '../routes/backup-routes.js';
 import { metricsRoutes } from '../routes/metrics-routes.js';
@@ -7,18 +8,20 @@ import type { Core, Feature } from './feature-wiring.js';
 
 /** Counts of the fleet are read from the database so often at the most, ms. */
 const FRESH_MS = 5000;
+const VACUUM_EVERY_MS = 10_000;
 
 export interface Operations extends Feature {
   /** Called after each run of a duty. */
   observeDuty(duty: string, seconds: number, ok: boolean): void;
 }
 
-/** What operators of the server itself need: backups and figures. */
+/** What operators of the server itself need: backups and figures, and an embedded database that looks after itself. */
 export function wireOperations(core: Core, version: string): Operations {
   const http = new Histogram('vigie_http_request_duration_seconds', 'Answers of the API by route.');
   const duties = new Histogram('vigie_duty_duration_seconds', 'Runs of duties of this process.');
   const failures = new Counter('vigie_duty_failures_total', 'Runs of duties that failed.');
   const figures = new FleetFiguresRepository(core.database);
+  const vacuum = new EmbeddedVacuum(core.database);
   let fleet: { at: number; families: Promise<MetricFamily[]> } | null = null;
   const readFleet = () => {
     if (fleet === null || performance.now() - fleet.at > FRESH_MS) {
@@ -55,6 +58,10 @@ export function wireOperations(core: Core, version: string): Operations {
         operator: (token) => core.access.operator(token),
         observe: (labels, seconds) => http.observe(labels, seconds),
       }),
+    duties:
+      core.database.engine === 'pglite'
+        ? [{ name: 'vacuum', everyMs: VACUUM_EVERY_MS, run: async () => void (await vacuum.round()) }]
+        : [],
     observeDuty: (duty, seconds, ok) => {
       duties.observe({ duty }, seconds);
       if (!ok) failures.add({ duty });

@@ -136,16 +136,4 @@ export class IngestRepository {
     const kept = new Set(named.map((row) => row.sha256));
     return hashes.filter((hash) => !kept.has(hash));
   }
-
-  /**
-   * Gives dead rows back and counts what is there for the planner: the embedded engine has no autovacuum. Table by table: whoever
-   * asks waits for one of them only.
-   */
-  async vacuum(): Promise<void> {
-    if (this.#database.engine !== 'pglite') return;
-    const tables = (await this.#database.drizzle.execute(
-      sql`select tablename as name from pg_tables where schemaname = 'public' order by tablename`,
-    )) as unknown as { name: string }[];
-    for (const { name } of tables) await this.#database.drizzle.execute(sql`vacuum (analyze) ${sql.identifier(name)}`);
-  }
 }

@@ -1,5 +1,4 @@
 import { type SQL, sql } from 'drizzle-orm';
-import { CostlyAnswers } from '../../services/costly-answers.js';
 import type { Database } from './database.js';
 import { deviceRanges, within } from './device-ranges.js';
 import { REPLACE_KEPT, ROLLED_UP, ROLLUP_COLUMNS } from './ingest-statements.js';
@@ -23,7 +22,6 @@ export class TelemetryRepository {
   readonly #database: Database;
   /** For what reads the spans of every board: what is asked of one board goes before it. */
   readonly #whole: Database;
-  readonly #sums = new CostlyAnswers<ModelRow[]>();
 
   constructor(database: Database) {
     this.#database = database;
@@ -47,11 +45,7 @@ export class TelemetryRepository {
   }
 
   /** All boards together, by the model that ran; `release`: `name@version`, null for a model that is in no registry. */
-  byModel(resolution: Resolution, from: Date, to: Date): Promise<ModelRow[]> {
-    return this.#sums.get(JSON.stringify([resolution, from, to]), () => this.#byModel(resolution, from, to));
-  }
-
-  async #byModel(resolution: Resolution, from: Date, to: Date): Promise<ModelRow[]> {
+  async byModel(resolution: Resolution, from: Date, to: Date): Promise<ModelRow[]> {
     const found = new Map<string, ModelRow>();
     for await (const range of deviceRanges(this.#whole, AT_ONCE)) {
       const rows = await this.#rows<ModelRow>(
