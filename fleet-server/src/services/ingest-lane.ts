@@ -3,8 +3,9 @@ import { isDatabaseUnavailable } from '../database-error.js';
 
 /** Entries in one transaction: the embedded database takes some 0.2 ms for each, and a question waits for the one under way. */
 const BATCH = 64;
-/** The same when much waits: a tenth less work for each; with more still, nothing is gained. */
+/** The same when so much waits that it must be worked off: a tenth less work for each; with more still, nothing is gained. */
 const MAX_BATCH = 128;
+const MUCH = 4096;
 /** A commit begins no sooner after the one before: a busy fleet's messages share transactions, ms. */
 const GATHER_MS = 50;
 /** How long before a database that is away is asked again, ms. */
@@ -62,7 +63,7 @@ export class IngestLane<Entry> {
     await null;
     while (this.#waiting.length > 0) {
       await this.#gather();
-      const size = Math.min(MAX_BATCH, Math.max(BATCH, Math.ceil(this.#waiting.length / 4)));
+      const size = this.#waiting.length < MUCH ? BATCH : MAX_BATCH;
       const alone = this.#waiting.slice(0, size).findIndex((place) => place.alone);
       const places = this.#waiting.splice(0, alone < 0 ? size : Math.max(1, alone));
       try {

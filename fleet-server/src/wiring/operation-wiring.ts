@@ -8,7 +8,7 @@ import type { Core, Feature } from './feature-wiring.js';
 
 /** Counts of the fleet are read from the database so often at the most, ms. */
 const FRESH_MS = 5000;
-const VACUUM_EVERY_MS = 10_000;
+const VACUUM_EVERY_MS = 30_000;
 
 export interface Operations extends Feature {
   /** Called after each run of a duty. */

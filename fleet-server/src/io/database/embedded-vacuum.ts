@@ -25,13 +25,15 @@ export class EmbeddedVacuum {
     this.#database = database.ranked('background');
   }
 
-  /** Table by table: whoever asks waits for one of them only. Returns the names of those that were due. */
+  /** Table by table: whoever asks waits for one of them only. Returns the names of those that were due; throws after the last. */
   async round(): Promise<string[]> {
     const tables = await this.#due();
+    const errors: unknown[] = [];
     for (const { name, vacuum, old } of tables) {
       const how = !vacuum ? 'analyze' : old ? 'vacuum (analyze, freeze)' : 'vacuum (analyze)';
-      await this.#database.drizzle.execute(sql.raw(`${how} ${name}`));
+      await this.#database.drizzle.execute(sql.raw(`${how} ${name}`)).catch((error: unknown) => errors.push(error));
     }
+    if (errors.length > 0) throw errors[0];
     return tables.map(({ name }) => name);
   }
 
