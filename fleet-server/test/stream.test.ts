@@ -191,6 +191,24 @@ describe('the live stream', () => {
     await until('the cut', () => slow.ended);
   });
 
+  it('does not wait for a reader whose token ended and that takes nothing, the end included', async () => {
+    options.heartbeatMs = 500;
+    const slow = await Reader.open('');
+    slow.answer.pause();
+    const quick = await Reader.open('');
+    await until('both', () => tail.size === 2);
+    await activity.add(Array.from({ length: 200 }, () => entry('device.changed', 'big', { text: BIG })));
+    await until('all for the quick one', () => quick.events.length === 200);
+    // By then the kernel's buffers are full, too.
+    const alive = quick.comments;
+    await until('a sign of life', () => quick.comments > alive);
+    counts = false;
+    await connections.check();
+    counts = true;
+    await until('both ends', () => open.size === 0);
+    slow.close();
+  });
+
   it('refuses more than its places, of one token and of all', async () => {
     const readers: Reader[] = [];
     for (let index = 0; index < 32; index += 1) readers.push(await Reader.open('', { 'x-who': 'token:2' }));

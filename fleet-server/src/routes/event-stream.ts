@@ -33,12 +33,12 @@ export class EventStream {
   }
 
   /**
-   * A sign of life, to be given in equal times. Cuts a reader that does not take what waits; it comes back with Last-Event-ID.
-   * Counted in beats, not in time: a process that stood still did not give its readers a chance.
+   * A sign of life, to be given in equal times. Cuts a reader that does not take what waits, the end of its stream included; it
+   * comes back with Last-Event-ID. Counted in beats, not in time: a process that stood still did not give its readers a chance.
    */
   beat(): void {
-    if (!this.open) return;
-    if (!this.raw.writableNeedDrain) this.raw.write(': \n\n');
+    if (this.raw.destroyed) return;
+    if (this.open && !this.raw.writableNeedDrain) this.raw.write(': \n\n');
     else if (++this.#stalledBeats >= MOST_STALLED_BEATS) this.raw.destroy();
   }
 
