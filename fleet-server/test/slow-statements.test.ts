@@ -37,12 +37,13 @@ it('takes what people ask before other work that waits already', async () => {
     const ask = (of: { drizzle: typeof database.drizzle }, name: string) =>
       of.drizzle.execute(sql`select 1`).then(() => ended.push(name));
     const [background, fleet] = [database.ranked('background'), database.ranked('fleet')];
-    // While it works, all the others line up behind it; a query of Drizzle begins when it is waited for.
+    // While it works, all the others line up behind it; a query of Drizzle begins when it is waited for. On a busy machine all may
+    // arrive in one moment, and it begins last.
     const long = background.drizzle.execute(LONG).then(() => ended.push('long'));
     const duties = Array.from({ length: 5 }, (_, index) => ask(background, `duty ${index}`));
     const messages = Array.from({ length: 5 }, (_, index) => ask(fleet, `message ${index}`));
     await Promise.all([long, ...duties, ...messages, ask(database, 'page')]);
-    expect(ended.slice(0, 2)).toEqual(['long', 'page']);
+    expect(ended.filter((name) => name !== 'long')[0]).toBe('page');
     const of = (kind: string) => ended.filter((name) => name.startsWith(kind));
     expect(of('duty')).toEqual(['duty 0', 'duty 1', 'duty 2', 'duty 3', 'duty 4']);
     expect(of('message')).toEqual(['message 0', 'message 1', 'message 2', 'message 3', 'message 4']);
