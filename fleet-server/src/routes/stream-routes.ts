@@ -39,6 +39,8 @@ const ActivityView = Type.Object({
 });
 const PAGING = new Paging('activity', EntryId);
 
+/** Entries of the log that are read at once. */
+const PAGE = 500;
 /** Streams of one token or login. */
 const MOST_PER_CREDENTIAL = 32;
 
@@ -156,8 +158,6 @@ function begin(reply: FastifyReply): ServerResponse {
   reply.raw.write('retry: 3000\n\n');
   return reply.raw;
 }
-
-const PAGE = 500;
 
 /**
  * Sends the log behind `start`, then what happens. Who does not keep up with that is given the log again, as fast as it reads: a
