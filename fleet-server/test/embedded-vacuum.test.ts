@@ -53,3 +53,19 @@ it('a table of which a fifth is dead is vacuumed and counted; nothing is done tw
     return all.every((name) => done.has(name));
   });
 });
+
+it('transaction numbers do not run out: tables and catalogs are frozen by age, and the database is as young as its oldest one', async () => {
+  const ages = async () => {
+    const [row] = await run<{ database: number; devices: number }>(sql`
+      select age(datfrozenxid) as database, (select age(relfrozenxid) from pg_class where oid = 'devices'::regclass) as devices
+      from pg_database where datname = current_database()`);
+    return row;
+  };
+  for (let index = 0; index < 300; index += 1)
+    await run(sql`update devices set notes = ${String(index)} where id = 'b1'`);
+  await new EmbeddedVacuum(database).round();
+  // Plain vacuums leave young rows as they are.
+  expect(Object.values(await ages()).every((age) => age > 300)).toBe(true);
+  await new EmbeddedVacuum(database, 100).round();
+  expect(Object.values(await ages()).every((age) => age < 300)).toBe(true);
+});

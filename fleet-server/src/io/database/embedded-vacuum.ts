@@ -21,7 +21,10 @@ interface Due {
 export class EmbeddedVacuum {
   readonly #database: Database;
 
-  constructor(database: Database) {
+  constructor(
+    database: Database,
+    private readonly freezeAge = FREEZE_AGE,
+  ) {
     this.#database = database.ranked('background');
   }
 
@@ -42,7 +45,7 @@ export class EmbeddedVacuum {
       with tables as (
         select format('%I.%I', n.nspname, c.relname) as name, greatest(c.reltuples, 0) as rows,
           s.n_dead_tup as dead, s.n_ins_since_vacuum as fresh, s.n_mod_since_analyze as changed,
-          greatest(age(c.relfrozenxid), coalesce(age(toast.relfrozenxid), 0)) > ${FREEZE_AGE}::int as old
+          greatest(age(c.relfrozenxid), coalesce(age(toast.relfrozenxid), 0)) > ${this.freezeAge}::int as old
         from pg_class c join pg_namespace n on n.oid = c.relnamespace join pg_stat_all_tables s on s.relid = c.oid
         left join pg_class toast on toast.oid = c.reltoastrelid
         where c.relkind = 'r' and c.relpersistence = 'p'
